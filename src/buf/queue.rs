@@ -1,0 +1,307 @@
+//! The chunk chains of a stream socket: what was sent and is not acknowledged, what was received and
+//! is not read. Both are empty, without an allocation, while the connection is idle.
+
+use super::Chunk;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use bytes::Bytes;
+
+/// Octets of a block that the send queue fills: the payload of one super-segment and a little.
+const BLOCK: usize = 1 << 16;
+/// The first block of a queue is this small, so that a short request costs little.
+const FIRST_BLOCK: usize = 2048;
+
+/// Octets from the application until the peer has acknowledged them.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    parts: VecDeque<Part>,
+    /// Stream offset of the first octet kept.
+    start: u64,
+    /// Stream offset after the last.
+    end: u64,
+    spare: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// Stream offset of its first octet.
+    at: u64,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// Copied from the application; `filled` octets are used.
+    Block { buf: Box<[u8]>, filled: usize },
+    /// Lent by the application.
+    Shared(Bytes),
+}
+
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Block { buf, filled } => &buf[..*filled],
+            Data::Shared(b) => b,
+        }
+    }
+}
+
+impl SendQueue {
+    /// Octets kept.
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Has it none?
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if let Some(Part { data: Data::Block { buf, filled }, .. }) = self.parts.back_mut()
+                && *filled < buf.len()
+            {
+                let n = bytes.len().min(buf.len() - *filled);
+                buf[*filled..*filled + n].copy_from_slice(&bytes[..n]);
+                *filled += n;
+                self.end += n as u64;
+                bytes = &bytes[n..];
+                continue;
+            }
+            let buf = match self.spare.take() {
+                Some(b) => b,
+                None if self.parts.is_empty() && bytes.len() <= FIRST_BLOCK => new_block(FIRST_BLOCK),
+                None => new_block(BLOCK),
+            };
+            self.parts.push_back(Part { at: self.end, data: Data::Block { buf, filled: 0 } });
+        }
+    }
+
+    /// Appends octets without copying them.
+    pub fn push_shared(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let at = self.end;
+            self.end += bytes.len() as u64;
+            self.parts.push_back(Part { at, data: Data::Shared(bytes) });
+        }
+    }
+
+    /// Forgets the first `n` octets: the peer has them.
+    pub fn advance(&mut self, n: usize) {
+        self.start = (self.start + n as u64).min(self.end);
+        while let Some(p) = self.parts.front() {
+            let part_end = p.at + p.bytes().len() as u64;
+            if part_end > self.start || (part_end == self.start && self.parts.len() == 1 && self.keeps_tail())
+            {
+                break;
+            }
+            if let Some(Part { data: Data::Block { buf, .. }, .. }) = self.parts.pop_front()
+                && buf.len() == BLOCK
+                && !self.parts.is_empty()
+            {
+                self.spare = Some(buf);
+            }
+        }
+        if self.parts.is_empty() {
+            self.parts.shrink_to_fit();
+            self.spare = None;
+        }
+    }
+
+    /// A drained queue lets go of everything: an idle connection holds no buffer.
+    fn keeps_tail(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// The octets `offset .. offset + len` (counted from the first kept) as pieces, in order. Stops
+    /// early when `out` is full; returns how many pieces were set and how many octets they hold.
+    pub fn pieces<'a>(&'a self, offset: usize, len: usize, out: &mut [&'a [u8]]) -> (usize, usize) {
+        let from = self.start + offset as u64;
+        let mut left = len.min(self.len().saturating_sub(offset));
+        let first = self.parts.partition_point(|p| p.at <= from).saturating_sub(1);
+        let (mut count, mut octets) = (0, 0);
+        for p in self.parts.iter().skip(first) {
+            if left == 0 || count == out.len() {
+                break;
+            }
+            let skip = from.saturating_sub(p.at) as usize;
+            let bytes = p.bytes();
+            let piece = &bytes[skip.min(bytes.len())..];
+            let piece = &piece[..left.min(piece.len())];
+            if !piece.is_empty() {
+                out[count] = piece;
+                count += 1;
+                octets += piece.len();
+                left -= piece.len();
+            }
+        }
+        (count, octets)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn new_block(size: usize) -> Box<[u8]> {
+    core::iter::repeat_n(0, size).collect()
+}
+
+/// Octets from the network until the application reads them.
+#[derive(Debug, Default)]
+pub struct RecvQueue {
+    chunks: VecDeque<Chunk>,
+    len: usize,
+    held: usize,
+}
+
+/// What a chunk costs beside the octets of its buffer.
+const CHUNK_OVERHEAD: usize = 64;
+
+impl RecvQueue {
+    /// Octets that can be read.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nothing to read?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Octets of memory that the queue keeps alive: what the receive buffer is charged.
+    pub fn memory(&self) -> usize {
+        self.held
+    }
+
+    /// Appends what was received.
+    pub fn push(&mut self, chunk: Chunk) {
+        if !chunk.is_empty() {
+            self.len += chunk.len();
+            self.held += chunk.backing_len() + CHUNK_OVERHEAD;
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Copies octets from `offset` on into `out` without removing them; returns how many.
+    pub fn peek(&self, mut offset: usize, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        for c in &self.chunks {
+            if offset >= c.len() {
+                offset -= c.len();
+                continue;
+            }
+            let n = (c.len() - offset).min(out.len() - done);
+            out[done..done + n].copy_from_slice(&c[offset..offset + n]);
+            done += n;
+            offset = 0;
+            if done == out.len() {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Moves the first octets into `out`; returns how many.
+    pub fn read(&mut self, out: &mut [u8]) -> usize {
+        let n = self.peek(0, out);
+        self.consume(n);
+        n
+    }
+
+    /// Takes up to `max` octets without copying, as far as they lie in one buffer.
+    pub fn read_chunk(&mut self, max: usize) -> Option<Chunk> {
+        let front = self.chunks.front()?;
+        let n = front.len().min(max);
+        let out = front.slice(0..n);
+        self.consume(n);
+        Some(out)
+    }
+
+    /// Forgets the first `n` octets.
+    pub fn consume(&mut self, mut n: usize) {
+        while n > 0 {
+            let Some(front) = self.chunks.front_mut() else { break };
+            let take = n.min(front.len());
+            self.len -= take;
+            n -= take;
+            if take == front.len() {
+                self.held -= front.backing_len() + CHUNK_OVERHEAD;
+                self.chunks.pop_front();
+            } else {
+                front.advance(take);
+            }
+        }
+        if self.chunks.is_empty() && self.chunks.capacity() > 64 {
+            self.chunks.shrink_to(0);
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is pushed, advanced and looked at: the queue is the plain vector it models.
+        #[test]
+        fn the_send_queue_is_a_vector(ops in proptest::collection::vec((0u8..4, 0usize..90_000), 1..40)) {
+            let mut q = SendQueue::default();
+            let mut model: Vec<u8> = vec![];
+            let mut next = 0u8;
+            for (op, n) in ops {
+                match op {
+                    0 | 1 => {
+                        let data: Vec<u8> = (0..n).map(|_| { next = next.wrapping_mul(5).wrapping_add(3); next }).collect();
+                        model.extend(&data);
+                        if op == 0 { q.push(&data) } else { q.push_shared(data.into()) }
+                    }
+                    2 => { let n = n.min(model.len()); q.advance(n); model.drain(..n); }
+                    _ => {
+                        let offset = n.min(model.len());
+                        let mut out = [&[][..]; 64];
+                        let (count, octets) = q.pieces(offset, 70_000, &mut out);
+                        let got: Vec<u8> = out[..count].concat();
+                        prop_assert_eq!(got.len(), octets);
+                        prop_assert_eq!(&got[..], &model[offset..offset + octets]);
+                        prop_assert!(count == 64 || octets == 70_000.min(model.len() - offset));
+                    }
+                }
+                prop_assert_eq!(q.len(), model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_drained_send_queue_holds_no_buffer() {
+        let mut q = SendQueue::default();
+        q.push(&[1; 200_000]);
+        q.advance(200_000);
+        assert!(q.parts.is_empty() && q.spare.is_none());
+    }
+
+    #[test]
+    fn reading_across_chunks() {
+        let mut q = RecvQueue::default();
+        q.push(Chunk::copy_from(b"abc"));
+        q.push(Chunk::copy_from(b"defg"));
+        let mut out = [0; 5];
+        assert_eq!(q.peek(1, &mut out), 5);
+        assert_eq!(&out, b"bcdef");
+        assert_eq!(q.read(&mut out), 5);
+        assert_eq!(&out, b"abcde");
+        assert_eq!((q.len(), q.read_chunk(9).as_deref()), (2, Some(&b"fg"[..])));
+        assert_eq!((q.len(), q.memory()), (0, 0));
+    }
+}

@@ -1,0 +1,33 @@
+//! What every layer is handed at every entry: the time, the configuration, randomness, counters and
+//! the event queue. The protocol layers own none of these.
+
+use crate::config::Config;
+use crate::event::{Event, Events};
+use crate::reason::Drop;
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::time::Instant;
+
+/// The surroundings of one entry into the machine.
+pub struct Env<'a> {
+    /// The time of this entry.
+    pub now: Instant,
+    /// The configuration of the stack.
+    pub config: &'a Config,
+    /// Seeded randomness.
+    pub rng: &'a mut Rng,
+    /// Counters.
+    pub stats: &'a mut Stats,
+    /// Where events go.
+    pub events: &'a mut Events,
+}
+
+impl Env<'_> {
+    /// Counts a drop and tells it.
+    pub fn drop(&mut self, reason: Drop) {
+        self.stats.drop(reason);
+        if self.events.filter().drops {
+            self.events.push(Event::Dropped { at: self.now, reason });
+        }
+    }
+}
