@@ -148,10 +148,10 @@ impl BuildHasher for TableKey {
     }
 }
 
-/// Where a listener listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenAddr {
-    /// One address.
+/// Which local addresses a socket has: the one it is bound to, or all of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LocalAddr {
+    /// One address; never a mapped one.
     Exact(IpAddr),
     /// `0.0.0.0`: every IPv4 address.
     AnyV4,
@@ -161,15 +161,38 @@ pub enum ListenAddr {
     Any,
 }
 
-impl ListenAddr {
+impl LocalAddr {
+    /// What bind(2) with `addr` means. `addr` is of the socket's family; `::ffff:0.0.0.0` on a
+    /// dual-stack socket means every IPv4 address.
+    pub fn new(addr: IpAddr, v6only: bool) -> Self {
+        match (addr, addr.to_canonical()) {
+            (IpAddr::V6(a), _) if a.is_unspecified() && v6only => Self::AnyV6,
+            (IpAddr::V6(a), _) if a.is_unspecified() => Self::Any,
+            (_, IpAddr::V4(a)) if a.is_unspecified() => Self::AnyV4,
+            (_, a) => Self::Exact(a),
+        }
+    }
+
+    /// Is `addr` (not a mapped one) among them?
+    pub fn contains(self, addr: IpAddr) -> bool {
+        self.score(addr) > 0
+    }
+
+    /// Is there an address in both?
+    pub fn overlaps(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), b) | (b, Self::Exact(a)) => b.contains(a),
+            (Self::AnyV4, Self::AnyV6) | (Self::AnyV6, Self::AnyV4) => false,
+            _ => true,
+        }
+    }
+
     /// How well it fits a destination: 0 not at all, an exact address better than a wildcard of its
     /// own family, and that better than the dual-stack wildcard (as Linux scores an AF_INET socket).
-    const fn score(self, dst: IpAddr) -> u8 {
+    pub(crate) fn score(self, dst: IpAddr) -> u8 {
         match (self, dst) {
-            (Self::Exact(IpAddr::V4(a)), IpAddr::V4(d)) if a.to_bits() == d.to_bits() => 6,
-            (Self::Exact(IpAddr::V6(a)), IpAddr::V6(d)) if a.to_bits() == d.to_bits() => 6,
-            (Self::AnyV4, IpAddr::V4(_)) | (Self::AnyV6, IpAddr::V6(_)) => 3,
-            (Self::Any, IpAddr::V6(_)) => 3,
+            (Self::Exact(a), d) if a == d => 6,
+            (Self::AnyV4, IpAddr::V4(_)) | (Self::AnyV6 | Self::Any, IpAddr::V6(_)) => 3,
             (Self::Any, IpAddr::V4(_)) => 2,
             _ => 0,
         }
@@ -178,7 +201,7 @@ impl ListenAddr {
 
 #[derive(Clone, Copy, Debug)]
 struct Listener {
-    addr: ListenAddr,
+    addr: LocalAddr,
     iface: Option<IfaceId>,
     socket: SocketId,
 }
@@ -259,7 +282,7 @@ impl Demux {
     }
 
     /// Adds a listener. Whether its address is free is for [`super::ports::PortTable`] to say.
-    pub fn listen_insert(&mut self, addr: ListenAddr, port: u16, iface: Option<IfaceId>, socket: SocketId) {
+    pub fn listen_insert(&mut self, addr: LocalAddr, port: u16, iface: Option<IfaceId>, socket: SocketId) {
         self.listeners.entry(port).or_default().push(Listener { addr, iface, socket });
     }
 
