@@ -8,12 +8,14 @@ extern crate std;
 
 pub mod buf;
 pub mod config;
+pub mod endpoint;
 pub mod env;
 pub mod errno;
 pub mod event;
 pub mod ip;
 pub mod link;
 pub mod profile;
+pub mod raw;
 pub mod reason;
 pub mod rng;
 pub mod socket;
@@ -21,6 +23,7 @@ pub mod stack;
 pub mod stats;
 pub mod tcp;
 pub mod time;
+pub mod udp;
 pub mod wire;
 
 pub use config::{Config, Limits};
