@@ -22,6 +22,12 @@ impl Endpoint {
     }
 }
 
+impl From<(IpAddr, u16)> for Endpoint {
+    fn from((addr, port): (IpAddr, u16)) -> Self {
+        Self::new(addr, port)
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(a: SocketAddr) -> Self {
         Self::new(a.ip(), a.port())

@@ -129,7 +129,12 @@ impl Tcb {
     }
 
     /// The SACK blocks of an ACK (RFC 2018); the first may be a duplicate report (RFC 2883 section 4).
-    fn process_sack(&mut self, env: &mut Env<'_>, seg: &Segment, delivery: &mut Delivery) -> Option<SackBlock> {
+    fn process_sack(
+        &mut self,
+        env: &mut Env<'_>,
+        seg: &Segment,
+        delivery: &mut Delivery,
+    ) -> Option<SackBlock> {
         if !self.sack_ok {
             return None;
         }
@@ -138,15 +143,19 @@ impl Tcb {
         let within = |b: &SackBlock, outer: &SackBlock| {
             b.start.at_or_after(outer.start) && b.end.at_or_before(outer.end)
         };
-        let is_dsack = first.start.before(seg.ack) || blocks.get(1).is_some_and(|second| within(&first, second));
+        let is_dsack =
+            first.start.before(seg.ack) || blocks.get(1).is_some_and(|second| within(&first, second));
         let plausible = |b: &SackBlock| b.start.before(b.end) && b.end.at_or_before(self.snd.nxt);
-        let dsack = (is_dsack && plausible(&first) && first.end.distance(first.start) <= self.snd.max_wnd.max(65_535))
-            .then_some(first);
+        let dsack = (is_dsack
+            && plausible(&first)
+            && first.end.distance(first.start) <= self.snd.max_wnd.max(65_535))
+        .then_some(first);
         if dsack.is_some() {
             env.stats.count.tcp_dsack_in += 1;
         }
         for b in &blocks[usize::from(is_dsack)..] {
-            let good = b.start.before(b.end) && b.start.after(self.snd.una) && b.end.at_or_before(self.snd.nxt);
+            let good =
+                b.start.before(b.end) && b.start.after(self.snd.una) && b.end.at_or_before(self.snd.nxt);
             if good {
                 self.board.sack(b.start, b.end, self.snd.mss, delivery);
             }

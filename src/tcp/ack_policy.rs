@@ -86,7 +86,9 @@ impl AckPolicy {
     }
 
     fn delay(&self, profile: &Profile) -> Duration {
-        self.timeout.unwrap_or(profile.delayed_ack_min).clamp(profile.delayed_ack_min, profile.delayed_ack_max)
+        self.timeout
+            .unwrap_or(profile.delayed_ack_min)
+            .clamp(profile.delayed_ack_min, profile.delayed_ack_max)
     }
 }
 
@@ -98,7 +100,8 @@ impl Tcb {
         self.rcv.ack.on_data(env.now, last_at, rto, profile);
         let unacked = self.rcv.nxt.distance(self.rcv.acked);
         let two_segments = unacked > u32::from(self.rcv.seg_size)
-            && (self.rcv.queue.len() < self.settings.recv_lowat || self.window_allowed() >= self.recv_window());
+            && (self.rcv.queue.len() < self.settings.recv_lowat
+                || self.window_allowed() >= self.recv_window());
         if two_segments || self.rcv.ack.is_quick(self.settings.quickack) || !self.rcv.ofo.is_empty() {
             self.rcv.ack.now();
         } else if !self.rcv.ack.pending {

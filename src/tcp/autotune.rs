@@ -49,7 +49,8 @@ impl Tcb {
         if copied > space && !self.settings.rcvbuf_locked {
             let mut window = 2 * copied + 16 * adv_mss;
             // Catch up with a sender in slow start, which doubles.
-            window += (window as u128 * (copied - space) as u128 / space as u128 * 2).min(usize::MAX as u128 / 4) as usize;
+            window += (window as u128 * (copied - space) as u128 / space as u128 * 2)
+                .min(usize::MAX as u128 / 4) as usize;
             let buffer = window.saturating_mul(2).min(env.config.profile.rmem[2]);
             self.settings.rcvbuf = self.settings.rcvbuf.max(buffer);
         }

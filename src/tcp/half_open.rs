@@ -64,7 +64,13 @@ pub enum HalfOpenVerdict {
 
 impl HalfOpen {
     /// From the SYN of a peer.
-    pub fn from_syn(env: &Env<'_>, listener: SocketId, seg: &Segment, dg: &Datagram<'_>, settings: &Settings) -> Self {
+    pub fn from_syn(
+        env: &Env<'_>,
+        listener: SocketId,
+        seg: &Segment,
+        dg: &Datagram<'_>,
+        settings: &Settings,
+    ) -> Self {
         let profile = &env.config.profile;
         let local = SocketAddr::new(dg.dst, seg.dst_port);
         let remote = SocketAddr::new(dg.src, seg.src_port);
@@ -146,7 +152,11 @@ impl HalfOpen {
             seq,
             ack: self.irs + 1,
             flags,
-            window: if flags.contains(TcpFlags::SYN) { self.recv_window } else { self.recv_window >> self.our_scale },
+            window: if flags.contains(TcpFlags::SYN) {
+                self.recv_window
+            } else {
+                self.recv_window >> self.our_scale
+            },
             urgent: 0,
         }
     }
@@ -159,8 +169,13 @@ impl HalfOpen {
         } else {
             count.tcp_segs_out += 1;
         }
-        let segment =
-            SegmentInfo { seq: h.seq, len: 0, flags: h.flags, ack: h.ack, window: u32::from(self.recv_window) };
+        let segment = SegmentInfo {
+            seq: h.seq,
+            len: 0,
+            flags: h.flags,
+            ack: h.ack,
+            window: u32::from(self.recv_window),
+        };
         self.tell(env, TcpHappening::Sent { segment, cause });
     }
 
@@ -178,11 +193,13 @@ impl HalfOpen {
             len: seg.payload_len as u32,
             flags: seg.flags,
             ack: seg.ack,
-            window: u32::from(seg.window) << if seg.has(TcpFlags::SYN) { 0 } else { self.peer_scale.unwrap_or(0) },
+            window: u32::from(seg.window)
+                << if seg.has(TcpFlags::SYN) { 0 } else { self.peer_scale.unwrap_or(0) },
         };
         self.tell(env, TcpHappening::Received { segment: info });
         let next = self.irs + 1;
-        if seg.has(TcpFlags::SYN) && !seg.has(TcpFlags::ACK) && !seg.has(TcpFlags::RST) && seg.seq == self.irs {
+        if seg.has(TcpFlags::SYN) && !seg.has(TcpFlags::ACK) && !seg.has(TcpFlags::RST) && seg.seq == self.irs
+        {
             return V::Repeat;
         }
         if self.is_old(seg) {
@@ -191,8 +208,7 @@ impl HalfOpen {
         let window = u32::from(self.recv_window);
         let in_window = seg.seq == next || seg.seq.in_range(next, window);
         if !in_window {
-            let reason =
-                if seg.has(TcpFlags::RST) { Drop::TcpRstOutOfWindow } else { Drop::TcpOutOfWindow };
+            let reason = if seg.has(TcpFlags::RST) { Drop::TcpRstOutOfWindow } else { Drop::TcpOutOfWindow };
             return V::Dropped { reason, ack: !seg.has(TcpFlags::RST) };
         }
         if seg.has(TcpFlags::RST) {
@@ -219,7 +235,15 @@ impl HalfOpen {
     }
 
     /// The connection that this becomes; `seg`, the last ACK of the handshake, goes to it next.
-    pub fn complete(&self, env: &mut Env<'_>, id: ConnId, seg: &Segment, path: Path, generation: u32, settings: Settings) -> Tcb {
+    pub fn complete(
+        &self,
+        env: &mut Env<'_>,
+        id: ConnId,
+        seg: &Segment,
+        path: Path,
+        generation: u32,
+        settings: Settings,
+    ) -> Tcb {
         let open = Opening {
             local: self.local(),
             remote: self.remote(),

@@ -164,7 +164,8 @@ impl Tcb {
     /// New data for an application that is gone is lost: the peer is told by a RST (section 3.6.1,
     /// SHLD-3). Half a close (SHUT_RD) is not: what comes is kept until the close.
     fn refuse_after_close(&mut self, env: &mut Env<'_>, seg: &Segment) -> Step {
-        let new_data = seg.payload_len > 0 && (seg.payload_seq() + seg.payload_len as u32).after(self.rcv.nxt);
+        let new_data =
+            seg.payload_len > 0 && (seg.payload_seq() + seg.payload_len as u32).after(self.rcv.nxt);
         let closing = matches!(self.state, State::FinWait1 | State::FinWait2);
         if self.rcv.shut && closing && new_data {
             self.reset(env, None);

@@ -40,7 +40,8 @@ mod tests {
     #[test]
     fn the_clock_counts_four_microseconds_and_the_hash_depends_on_everything() {
         let rng = Rng::new([1, 2]);
-        let isn = |us, local, remote| initial_sequence(&rng, Instant::from_micros(us), addr(local), addr(remote));
+        let isn =
+            |us, local, remote| initial_sequence(&rng, Instant::from_micros(us), addr(local), addr(remote));
         assert_eq!(isn(4000, 1, 2).distance(isn(0, 1, 2)), 1000);
         assert_ne!(isn(0, 1, 2), isn(0, 2, 1));
         assert_ne!(isn(0, 1, 2), isn(0, 1, 3));

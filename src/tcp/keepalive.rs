@@ -20,7 +20,10 @@ impl Tcb {
     pub(crate) fn restart_keepalive(&mut self, env: &Env<'_>) {
         self.keepalive.probes = 0;
         if self.settings.keepalive && self.state.is_synchronised() && self.state != State::TimeWait {
-            self.timers.set(Timer::KeepAlive, self.rcv.last_at.max(env.now - self.settings.keep_idle) + self.settings.keep_idle);
+            self.timers.set(
+                Timer::KeepAlive,
+                self.rcv.last_at.max(env.now - self.settings.keep_idle) + self.settings.keep_idle,
+            );
         } else {
             self.timers.clear(Timer::KeepAlive);
         }

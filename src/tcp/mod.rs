@@ -18,6 +18,7 @@ pub mod congestion;
 mod expire;
 mod half_open;
 mod handshake;
+mod icmp;
 mod input;
 mod isn;
 mod keepalive;

@@ -54,7 +54,8 @@ impl Plan {
 
     /// The sequence number after it.
     pub fn end(&self) -> Seq {
-        let control = u32::from(self.flags.contains(TcpFlags::SYN)) + u32::from(self.flags.contains(TcpFlags::FIN));
+        let control =
+            u32::from(self.flags.contains(TcpFlags::SYN)) + u32::from(self.flags.contains(TcpFlags::FIN));
         self.seq + self.len as u32 + control
     }
 
@@ -144,7 +145,11 @@ impl Tcb {
         let octets = last.len() - u32::from(fin);
         let tail = if octets == 0 { 0 } else { (octets - 1) % mss + 1 };
         let seq = last.end - u32::from(fin) - tail;
-        Some(Plan { probe, cause: Some(RetransmitCause::TailLossProbe), ..self.plan_payload(seq, tail as usize, mss) })
+        Some(Plan {
+            probe,
+            cause: Some(RetransmitCause::TailLossProbe),
+            ..self.plan_payload(seq, tail as usize, mss)
+        })
     }
 
     /// What is lost, as far as the congestion window allows, within the window of the peer; the first
@@ -291,7 +296,11 @@ impl Tcb {
         let syn = plan.flags.contains(TcpFlags::SYN);
         let mut options = OptionWriter::new();
         let profile = &env.config.profile;
-        if syn { self.syn_options(profile, env, &mut options) } else { self.plain_options(env, &mut options) };
+        if syn {
+            self.syn_options(profile, env, &mut options)
+        } else {
+            self.plain_options(env, &mut options)
+        };
         let urgent = if syn || plan.len == 0 { None } else { self.urgent_for(plan.seq) };
         let header = Header {
             src_port: self.local.port(),
@@ -310,13 +319,18 @@ impl Tcb {
     }
 
     fn syn_options(&self, profile: &Profile, env: &Env<'_>, w: &mut OptionWriter) {
-        let scale = profile.window_scaling && (self.state == State::SynSent || self.rcv.wscale > 0 || self.snd.wscale > 0);
-        write_syn_options(profile.syn_options, w, &SynOffer {
-            mss: self.rcv.adv_mss,
-            window_scale: scale.then_some(self.rcv.wscale),
-            sack: self.sack_ok,
-            timestamps: self.ts_ok.then(|| self.timestamps(env)),
-        });
+        let scale = profile.window_scaling
+            && (self.state == State::SynSent || self.rcv.wscale > 0 || self.snd.wscale > 0);
+        write_syn_options(
+            profile.syn_options,
+            w,
+            &SynOffer {
+                mss: self.rcv.adv_mss,
+                window_scale: scale.then_some(self.rcv.wscale),
+                sack: self.sack_ok,
+                timestamps: self.ts_ok.then(|| self.timestamps(env)),
+            },
+        );
     }
 
     fn plain_options(&self, env: &Env<'_>, w: &mut OptionWriter) {
@@ -456,8 +470,13 @@ impl Tcb {
         }
         if env.events.filter().segments {
             let window = self.recv_window();
-            let segment =
-                SegmentInfo { seq: plan.seq, len: plan.len as u32, flags: plan.flags, ack: self.rcv.nxt, window };
+            let segment = SegmentInfo {
+                seq: plan.seq,
+                len: plan.len as u32,
+                flags: plan.flags,
+                ack: self.rcv.nxt,
+                window,
+            };
             self.tell(env, TcpHappening::Sent { segment, cause: plan.cause });
         }
     }

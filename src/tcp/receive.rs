@@ -213,7 +213,12 @@ impl Reassembly {
 
 impl Tcb {
     /// The payload and the FIN of an acceptable segment. Gives the reason if nothing of it was taken.
-    pub(crate) fn receive_data(&mut self, env: &mut Env<'_>, seg: &Segment, dg: &Datagram<'_>) -> Result<(), Drop> {
+    pub(crate) fn receive_data(
+        &mut self,
+        env: &mut Env<'_>,
+        seg: &Segment,
+        dg: &Datagram<'_>,
+    ) -> Result<(), Drop> {
         let payload = &dg.payload()[seg.header_len..];
         let seq = seg.payload_seq();
         let end = seq + payload.len() as u32;
@@ -223,7 +228,11 @@ impl Tcb {
         }
         if self.rcv.fin {
             self.rcv.ack.now();
-            return if end.after(self.rcv.nxt) { Err(Drop::TcpReceiveClosed) } else { Err(Drop::TcpDuplicate) };
+            return if end.after(self.rcv.nxt) {
+                Err(Drop::TcpReceiveClosed)
+            } else {
+                Err(Drop::TcpDuplicate)
+            };
         }
         self.take_urgent_octet(seq, payload);
         // Cut to what is new and fits the window.
@@ -233,7 +242,8 @@ impl Tcb {
         }
         let last = end.earliest(self.rcv.edge.latest(first));
         let fin = fin.filter(|f| last == *f);
-        let range = seg.header_len + first.distance(seq) as usize..seg.header_len + last.distance(seq) as usize;
+        let range =
+            seg.header_len + first.distance(seq) as usize..seg.header_len + last.distance(seq) as usize;
         let last_at = core::mem::replace(&mut self.rcv.last_at, env.now);
         if first == self.rcv.nxt {
             if first.before(last) {
@@ -266,7 +276,11 @@ impl Tcb {
     ) -> Result<(), Drop> {
         // Every segment out of order is acknowledged at once (RFC 5681 section 4.2); without SACK each
         // ACK is a duplicate that the sender counts.
-        if self.sack_ok { self.rcv.ack.now() } else { self.rcv.ack.one_more() }
+        if self.sack_ok {
+            self.rcv.ack.now()
+        } else {
+            self.rcv.ack.one_more()
+        }
         self.rcv.ack.be_quick(&env.config.profile);
         if let Some(fin) = fin {
             self.rcv.ofo.fin = Some(fin);
@@ -330,7 +344,8 @@ impl Tcb {
 
     /// What "a full segment" of the peer is: the largest seen lately, at most what we offered.
     fn learn_segment_size(&mut self, seg: &Segment) {
-        let wire = (seg.payload_len as u32).div_ceil(seg.wire_segments).min(u32::from(self.rcv.adv_mss)) as u16;
+        let wire =
+            (seg.payload_len as u32).div_ceil(seg.wire_segments).min(u32::from(self.rcv.adv_mss)) as u16;
         if wire >= self.rcv.seg_size {
             self.rcv.seg_size = wire;
         }

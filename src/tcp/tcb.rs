@@ -321,6 +321,12 @@ impl Tcb {
         }
     }
 
+    /// A TIME-WAIT record has taken over: what is left here is only what the application can read.
+    pub(crate) fn retire(&mut self) {
+        self.state = State::Closed;
+        self.timers.clear_all();
+    }
+
     /// The connection ends with an error: everything unsent is forgotten, what was received can still
     /// be read.
     pub(crate) fn fail(&mut self, env: &mut Env<'_>, error: Errno) {

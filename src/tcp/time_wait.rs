@@ -2,8 +2,11 @@
 //! connection of the same addresses (RFC 9293 section 3.10.7.4, RFC 1337, RFC 6191).
 
 use super::segment::{Header, Segment};
+use super::state::State;
 use super::tcb::Tcb;
+use crate::ConnId;
 use crate::env::Env;
+use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::reason::Drop;
 use crate::time::Instant;
 use crate::wire::options::{OptionWriter, Timestamps};
@@ -116,6 +119,13 @@ impl TimeWait {
         }
         self.last_ack_at = Some(env.now);
         TimeWaitVerdict::Acknowledge { reason, restart }
+    }
+
+    /// Tells that TIME-WAIT is over.
+    pub(crate) fn tell_end(&self, env: &mut Env<'_>, conn: ConnId) {
+        let what = TcpHappening::State { from: State::TimeWait, to: State::Closed };
+        let (local, remote) = (self.local(), self.remote());
+        env.events.push(Event::Tcp(TcpEvent { at: env.now, conn, local, remote, what }));
     }
 
     /// Writes the ACK.

@@ -215,3 +215,28 @@ impl Tcb {
         self.send_room() * 3 >= self.settings.sndbuf / 2 && unsent < self.settings.notsent_lowat as usize
     }
 }
+
+/// Options changed on a connection that is under way.
+impl Tcb {
+    /// TCP_NODELAY was set or the cork was pulled: what is held back goes out.
+    pub(crate) fn push(&mut self) {
+        self.snd.push_now = self.unsent() > 0;
+    }
+
+    /// TCP_QUICKACK was set: a delayed ACK goes out.
+    pub(crate) fn ack_pending_now(&mut self) {
+        if self.rcv.ack.pending {
+            self.rcv.ack.now();
+        }
+    }
+
+    /// TCP_CONGESTION: another controller takes the window over.
+    pub(crate) fn change_congestion(&mut self, algorithm: crate::profile::CongestionAlgorithm) {
+        use super::congestion::{Congestion, Controller};
+        if self.congestion.algorithm() != algorithm {
+            self.congestion = Controller::new(algorithm);
+            self.congestion.on_init(self.window.cwnd);
+            self.window.cwnd_cnt = 0;
+        }
+    }
+}

@@ -16,7 +16,8 @@ pub(crate) fn choose_scale(profile: &Profile, settings: &Settings) -> u8 {
     if !profile.window_scaling {
         return 0;
     }
-    let mut space = if settings.rcvbuf_locked { settings.rcvbuf } else { settings.rcvbuf.max(profile.rmem[2]) };
+    let mut space =
+        if settings.rcvbuf_locked { settings.rcvbuf } else { settings.rcvbuf.max(profile.rmem[2]) };
     space = space.min(settings.window_clamp as usize);
     let mut shift = 0;
     while space > 65_535 && shift < 14 {

@@ -27,7 +27,8 @@ impl Prr {
     pub fn on_ack(&mut self, delivered: u32, progress: bool, in_flight: u32, ssthresh: u32) -> u32 {
         self.delivered += delivered;
         let allowed = if in_flight > ssthresh {
-            let target = (u64::from(self.delivered) * u64::from(ssthresh)).div_ceil(u64::from(self.prior_cwnd));
+            let target =
+                (u64::from(self.delivered) * u64::from(ssthresh)).div_ceil(u64::from(self.prior_cwnd));
             (target as u32).saturating_sub(self.out)
         } else {
             let room = ssthresh - in_flight;

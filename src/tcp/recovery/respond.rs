@@ -24,7 +24,8 @@ impl Tcb {
         self.try_undo(env, ack);
         self.leave_phase(env, ack);
         self.detect_loss(env, ack);
-        if self.board.lost() > 0 && matches!(self.recovery.phase, Phase::Open | Phase::Disorder | Phase::Cwr) {
+        if self.board.lost() > 0 && matches!(self.recovery.phase, Phase::Open | Phase::Disorder | Phase::Cwr)
+        {
             self.enter_recovery(env);
         }
         if matches!(self.recovery.phase, Phase::Open | Phase::Disorder) {
@@ -219,7 +220,8 @@ impl Tcb {
         let in_flight = self.board.in_flight();
         if self.recovery.phase.shrinks() {
             let progress = ack.advanced && !new_loss;
-            let cwnd = self.recovery.prr.on_ack(ack.delivery.delivered, progress, in_flight, self.window.ssthresh);
+            let cwnd =
+                self.recovery.prr.on_ack(ack.delivery.delivered, progress, in_flight, self.window.ssthresh);
             self.window.cwnd = cwnd.max(1);
             return;
         }

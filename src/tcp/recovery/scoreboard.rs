@@ -332,7 +332,8 @@ impl Scoreboard {
     fn melt(&mut self, mut index: usize) -> usize {
         let joinable = |s: &Sent| s.has(Mark::SACKED) && !s.mark.intersects(Mark::SYN | Mark::FIN);
         for left in [index, index.wrapping_sub(1)] {
-            let (Some(&a), Some(&b)) = (self.records.get(left), self.records.get(left.wrapping_add(1))) else {
+            let (Some(&a), Some(&b)) = (self.records.get(left), self.records.get(left.wrapping_add(1)))
+            else {
                 continue;
             };
             if joinable(&a) && joinable(&b) {
@@ -476,9 +477,8 @@ impl Scoreboard {
 
     /// Counts anew what is counted as it goes: the two must agree.
     pub(crate) fn check_invariants(&self, sack_enabled: bool) {
-        let sum = |m: Mark| -> u32 {
-            self.records.iter().filter(|s| s.mark.contains(m)).map(|s| s.count).sum()
-        };
+        let sum =
+            |m: Mark| -> u32 { self.records.iter().filter(|s| s.mark.contains(m)).map(|s| s.count).sum() };
         assert_eq!(self.packets, self.records.iter().map(|s| s.count).sum::<u32>(), "packets");
         assert_eq!(self.lost, sum(Mark::LOST), "lost");
         assert_eq!(self.retrans, sum(Mark::RETRANS), "retrans");
