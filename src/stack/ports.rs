@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use crate::{IfaceId, SocketId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::BuildHasher;
 use core::net::IpAddr;
 use hashbrown::HashMap;
 
@@ -306,7 +306,7 @@ impl PortTable {
         mut is_free: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         let name = Tuple { local: Endpoint::new(local, 0), remote };
-        let offset = hash(&self.offset_key, &name) as u32;
+        let offset = self.offset_key.hash_one(name) as u32;
         let counter = self.counter_key.choose(&name, COUNTERS);
         let start = offset.wrapping_add(self.counters[counter]);
         let (tried, port) = candidates(self.first, self.last, start, 0).into_iter().find(|&(_, p)| {
@@ -330,12 +330,6 @@ impl PortTable {
 
 fn find(users: &mut Users, socket: SocketId) -> Option<&mut Binding> {
     users.bindings.iter_mut().find(|b| b.socket == socket)
-}
-
-fn hash(key: &TableKey, tuple: &Tuple) -> u64 {
-    let mut h = key.build_hasher();
-    tuple.hash(&mut h);
-    h.finish()
 }
 
 /// Every port of the range once, with its place in the order: those at an even distance from the first port
