@@ -1,8 +1,8 @@
 //! Raw sockets (raw(7)): whole IP packets of one protocol, past the protocols of the stack.
 //!
-//! ICMP and protocols that nobody here speaks are delivered; TCP and UDP never are, as in BSD
-//! (DESIGN differs from Linux here on purpose: a raw socket cannot listen in on connections). Fragments are put
-//! together first, so a packet is delivered whole or not at all.
+//! ICMP and protocols that nobody here speaks are delivered; TCP and UDP never are. That is BSD's rule (Linux
+//! copies them too): a raw socket cannot listen in on connections. Fragments are put together first,
+//! so a packet is delivered whole or not at all.
 
 #[cfg(test)]
 mod tests;

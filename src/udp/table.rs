@@ -200,7 +200,8 @@ impl UdpTable {
         let (errno, fatal) = meaning(e.kind, e.dst);
         // Without IP_RECVERR only a connected socket can tell which of its datagrams an error is
         // about, and only errors that will not pass by themselves are worth a failing call.
-        if !s.options.recv_err && !(fatal && s.peer.is_some()) {
+        let told = s.options.recv_err || (fatal && s.peer.is_some());
+        if !told {
             return Ok(None);
         }
         s.set_error(errno);
