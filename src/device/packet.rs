@@ -12,7 +12,7 @@
 //! VLAN tags: the kernel takes the tag off a received frame, and this device does not ask for it; a
 //! tagged frame looks like an untagged one. Put the socket on the VLAN's own interface instead.
 
-use super::port::{Port, SUPER_BUFFER};
+use super::port::{Port, SUPER_BUFFER, WriteError};
 use super::{DeviceCounters, DeviceError, derive_mac, sys};
 use crate::errno::Errno;
 use crate::link::{Capabilities, Device, Medium, Received, TxError, TxFrame};
@@ -46,8 +46,11 @@ impl Default for PacketOptions {
 pub struct Packet {
     port: Port,
     name: String,
+    index: i32,
     kernel_mac: [u8; 6],
     capabilities: Capabilities,
+    /// The interface was seen down, and no frame arrived since.
+    down: bool,
 }
 
 impl Packet {
@@ -112,7 +115,7 @@ impl Packet {
             rustix::net::recv(fd, buf, RecvFlags::TRUNC).map(|(_, len)| len)
         };
         let port = Port::new(fd, vnet, read, SUPER_BUFFER);
-        Ok(Self { port, name: name.into(), kernel_mac, capabilities })
+        Ok(Self { port, name: name.into(), index, kernel_mac, capabilities, down: false })
     }
 
     /// The name of the interface.
@@ -135,6 +138,23 @@ impl Packet {
     pub fn counters(&self) -> DeviceCounters {
         self.port.counters
     }
+
+    /// The kernel tells one socket call that the interface went down, and nobody that it was deleted
+    /// after that: ask.
+    fn is_gone(&self) -> bool {
+        sys::interface_index(self.port.fd(), &self.name) != Ok(self.index)
+    }
+
+    fn failure(&mut self, e: SysErrno) -> Errno {
+        match e {
+            SysErrno::NXIO => Errno::ENODEV,
+            SysErrno::NETDOWN => {
+                self.down = true;
+                if self.is_gone() { Errno::ENODEV } else { Errno::ENETDOWN }
+            }
+            e => sys::errno(e),
+        }
+    }
 }
 
 /// As large as the kernel allows: a burst of super-segments must fit while the process sleeps.
@@ -152,17 +172,25 @@ impl Device for Packet {
     }
 
     /// # Errors
-    /// `ENETDOWN`: the interface went down or away. Told once; then nothing arrives until it is up.
+    /// `ENETDOWN`, told once: the interface went down; it may come up again. `ENODEV`: it was deleted.
     fn receive(&mut self, _now: Instant) -> Result<Option<Received>, Errno> {
-        self.port.receive().map_err(sys::errno)
+        match self.port.receive() {
+            Ok(Some(r)) => {
+                self.down = false;
+                Ok(Some(r))
+            }
+            Ok(None) if self.down && self.is_gone() => Err(Errno::ENODEV),
+            Ok(None) => Ok(None),
+            Err(e) => Err(self.failure(e)),
+        }
     }
 
     /// # Errors
-    /// `ENETDOWN`: the interface is down. `ENODEV` (the kernel says `ENXIO`): it was deleted.
+    /// `ENETDOWN`: the interface is down. `ENODEV`: it was deleted.
     fn transmit(&mut self, _now: Instant, frame: &TxFrame<'_>) -> Result<(), TxError> {
-        self.port.transmit(frame, |e| match e {
-            SysErrno::NXIO => Errno::ENODEV,
-            e => sys::errno(e),
+        self.port.transmit(frame).map_err(|e| match e {
+            WriteError::Busy => TxError::Busy,
+            WriteError::Failed(e) => TxError::Failed(self.failure(e)),
         })
     }
 

@@ -15,7 +15,7 @@
 //! which needs one of its own ([`Tap::peer_mac`]). The addresses of the kernel's side (`ip addr add`)
 //! are not the device's business.
 
-use super::port::{Port, SUPER_BUFFER};
+use super::port::{Port, SUPER_BUFFER, WriteError};
 use super::{DeviceCounters, DeviceError, derive_mac, sys, vnet};
 use crate::errno::Errno;
 use crate::link::{Capabilities, Device, Medium, Received, TxError, TxFrame};
@@ -156,7 +156,10 @@ impl Device for Tap {
     /// # Errors
     /// `ENETDOWN`: the interface is down; it may come up again. `ENODEV`: it was deleted.
     fn transmit(&mut self, _now: Instant, frame: &TxFrame<'_>) -> Result<(), TxError> {
-        self.port.transmit(frame, gone)
+        self.port.transmit(frame).map_err(|e| match e {
+            WriteError::Busy => TxError::Busy,
+            WriteError::Failed(e) => TxError::Failed(gone(e)),
+        })
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
