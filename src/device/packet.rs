@@ -58,7 +58,7 @@ impl Packet {
     ///
     /// # Errors
     /// One sentence each: no CAP_NET_RAW (`EPERM`); no such interface (`ENODEV`); the interface is
-    /// down (`ENETDOWN`) or does not carry Ethernet frames (`EOPNOTSUPP`); the kernel is older than
+    /// down (`ENETDOWN`) or is not Ethernet (`EOPNOTSUPP`); the kernel is older than
     /// 4.20 (`ENOPROTOOPT`).
     pub fn open(name: &str, options: &PacketOptions) -> Result<Self, DeviceError> {
         let failed = |what: &str, e: SysErrno| {
@@ -80,10 +80,11 @@ impl Packet {
         })?;
         let (hardware, kernel_mac) =
             sys::interface_hardware(control, name).map_err(|e| failed("read the MAC address of", e))?;
-        if hardware != libc::ARPHRD_ETHER && hardware != libc::ARPHRD_LOOPBACK {
+        // The loopback would give back every frame that is sent.
+        if hardware != libc::ARPHRD_ETHER {
             return Err(DeviceError::new(
                 Errno::EOPNOTSUPP,
-                format!("the interface {name:?} does not carry Ethernet frames: choose one that does"),
+                format!("the interface {name:?} is not an Ethernet interface: choose one that is"),
             ));
         }
         if !sys::interface_is_up(control, name).map_err(|e| failed("read the state of", e))? {

@@ -143,11 +143,11 @@ impl Port {
         match sent {
             Ok(_) => Ok(()),
             Err(SysErrno::AGAIN) => Err(WriteError::Busy),
-            Err(SysErrno::NOBUFS) => {
+            Err(SysErrno::NOBUFS | SysErrno::NOMEM) => {
                 self.counters.tx_dropped += 1;
                 Ok(())
             }
-            Err(SysErrno::INVAL | SysErrno::MSGSIZE | SysErrno::NOMEM) => {
+            Err(SysErrno::INVAL | SysErrno::MSGSIZE) => {
                 self.counters.tx_rejected += 1;
                 Ok(())
             }

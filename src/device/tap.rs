@@ -80,7 +80,8 @@ impl Tap {
 
     fn set_up(fd: OwnedFd, name: String, options: &TapOptions) -> Result<Self, DeviceError> {
         let failed = |what: &str, e: SysErrno| {
-            DeviceError::new(sys::errno(e), format!("cannot {what} of the TAP interface {name:?}: {e}"))
+            let hint = if e == SysErrno::PERM { ": it needs CAP_NET_ADMIN, run as root" } else { "" };
+            DeviceError::new(sys::errno(e), format!("cannot {what} of the TAP interface {name:?}: {e}{hint}"))
         };
         let mut offloads = 0;
         if options.vnet_hdr {

@@ -282,3 +282,22 @@ fn a_busy_device_is_tried_again_without_spinning() {
     assert_eq!(number(&b.receive(at(2 * MS)).unwrap().unwrap().chunk), 1);
     assert_eq!(a.next_deadline(), None);
 }
+
+#[test]
+fn a_burst_that_is_all_lost_does_not_hide_what_is_behind_it() {
+    let (mut a, mut b) =
+        pair("in.delay=1ms,in.loss=100%", WireOptions { queue: 1 << 12, ..WireOptions::PLAIN });
+    for n in 0..3000 {
+        b.transmit(at(0), &plain(&numbered(n))).unwrap();
+    }
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        assert!(calls < 10 && a.receive(at(5)).unwrap().is_none());
+        match a.next_deadline() {
+            Some(t) => assert_eq!(t, at(5), "at once"),
+            None => break,
+        }
+    }
+    assert_eq!(a.counters().incoming.lost, 3000);
+}
