@@ -321,6 +321,33 @@ fn packet_on_a_veth_exchanges_super_segments_with_the_kernel() {
 }
 
 #[test]
+fn packet_does_not_see_what_the_kernel_sends_through_the_same_interface() {
+    in_namespace(|| {
+        veth();
+        ip("addr add 10.78.0.1/24 broadcast 10.78.0.255 dev vb");
+        let mut p = Packet::open("vb", &PacketOptions::default()).unwrap();
+        let own = p.kernel_mac();
+        let kernel = UdpSocket::bind("10.78.0.1:0").unwrap();
+        kernel.set_broadcast(true).unwrap();
+        for _ in 0..3 {
+            kernel.send_to(b"out", "10.78.0.255:9").unwrap();
+        }
+        // A frame from the other end, after those: what is before it in the queue was there first.
+        let mut other = Packet::open("va", &PacketOptions::default()).unwrap();
+        other.transmit(NOW, &FRAME).unwrap();
+        let begin = Clock::now();
+        loop {
+            assert!(begin.elapsed() < LIMIT);
+            match p.receive(NOW).unwrap() {
+                Some(r) if r.chunk[..12] == FRAME.header[..12] => break,
+                Some(r) => assert_ne!(r.chunk[6..12], own),
+                None => drop(readable(&p, Duration::from_millis(10))),
+            }
+        }
+    });
+}
+
+#[test]
 fn packet_without_virtio_header_says_so_and_works_with_offloads_off() {
     in_namespace(|| {
         veth();

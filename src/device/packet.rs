@@ -7,7 +7,11 @@
 //!
 //! The kernel still sees the same frames. If it has the stack's IP address too, it answers in between
 //! (a RST to every TCP segment, for it has no such connection): give the stack an address that the
-//! kernel does not have on any interface. Frames that the stack sends do not come back to it.
+//! kernel does not have on any interface.
+//!
+//! Received is what arrives at the interface from outside. The kernel's own frames leave through it
+//! and are not seen, so the stack talks to hosts behind the interface, not to the machine it is on.
+//! (On a veth the machine is behind it: at the other end.)
 //!
 //! VLAN tags: the kernel takes the tag off a received frame, and this device does not ask for it; a
 //! tagged frame looks like an untagged one. Put the socket on the VLAN's own interface instead.
@@ -96,9 +100,10 @@ impl Packet {
         let mtu = sys::interface_mtu(control, name).map_err(|e| failed("read the MTU of", e))?;
         let vnet =
             options.vnet_hdr && sys::set_option(control, libc::SOL_PACKET, sys::PACKET_VNET_HDR, 1).is_ok();
-        // Else the socket would receive what it sends.
+        // Else the socket would receive what the kernel itself sends through the interface, which is
+        // nothing that arrived. What the socket sends does not come back to it in any case.
         sys::set_option(control, libc::SOL_PACKET, sys::PACKET_IGNORE_OUTGOING, 1)
-            .map_err(|e| failed("ignore own frames (Linux 4.20 or later) on", e))?;
+            .map_err(|e| failed("leave out sent frames (Linux 4.20 or later) on", e))?;
         set_receive_buffer(control, options.receive_buffer);
         if options.promiscuous {
             sys::packet_promiscuous(control, index)
