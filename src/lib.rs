@@ -9,6 +9,8 @@ extern crate std;
 pub mod buf;
 pub mod config;
 pub mod endpoint;
+#[cfg(feature = "std")]
+pub mod device;
 pub mod env;
 pub mod errno;
 pub mod event;
