@@ -59,6 +59,7 @@ reasons! {
     IpTooBig, "ip.too-big", "the packet does not fit the path MTU and must not be fragmented";
     IpHopLimit, "ip.hop-limit", "the hop limit is too small (minimum set by the socket)";
     FragmentMalformed, "fragment.malformed", "a fragment of length zero, not a multiple of 8, or past 65535";
+    FragmentDuplicate, "fragment.duplicate", "the same fragment came before";
     FragmentOverlap, "fragment.overlap", "the fragment overlaps another of the same packet";
     FragmentTooMany, "fragment.too-many", "the bound on packets or octets under reassembly is reached";
     FragmentTimeout, "fragment.timeout", "the rest of the packet did not come in time";

@@ -11,6 +11,7 @@ pub mod neighbour;
 pub mod offload;
 
 pub use device::{Capabilities, Device, Medium, TxError};
+pub(crate) use frame::OwnedFrame;
 pub use frame::{
     Busy, Frame, Gso, GsoKind, PartialChecksum, Received, RxChecksum, RxOffload, Sink, TxFrame, TxOffload,
 };
