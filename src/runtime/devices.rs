@@ -18,7 +18,7 @@ const BATCH_FRAMES: usize = 64;
 /// a sender whose window runs out before our ACK comes stalls (measured: half the throughput).
 const BATCH_BYTES: usize = 256 << 10;
 
-/// When a full device without a descriptor is tried again.
+/// When a full device is tried again that cannot tell when it has room.
 const BUSY_RETRY: Duration = Duration::from_millis(1);
 
 /// One interface of the stack and its device.
@@ -31,6 +31,11 @@ pub(super) struct Slot {
     fd: Option<Arc<OwnedFd>>,
     /// It refused a frame; asks to be tried when writable.
     blocked: bool,
+    /// Its descriptor was reported writable since it last took a frame.
+    told_writable: bool,
+    /// It was reported writable and refused a frame all the same, so its descriptor says nothing about
+    /// room (an eventfd is always writable): it is tried again after [`BUSY_RETRY`], or when it is readable.
+    distrusted: bool,
     /// It took a frame since the engine last looked at it.
     transmitted: bool,
     error: Option<Errno>,
@@ -39,6 +44,7 @@ pub(super) struct Slot {
 /// What the engine has to know before it sleeps.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
+    slot: usize,
     pub(super) fd: Arc<OwnedFd>,
     /// Also wait for it to be writable.
     pub(super) writable: bool,
@@ -64,6 +70,8 @@ impl Devices {
             device: Some(device),
             fd: fd.map(Arc::new),
             blocked: false,
+            told_writable: false,
+            distrusted: false,
             transmitted: false,
             error: None,
         });
@@ -120,7 +128,7 @@ impl Devices {
             earliest = earliest.min(device.next_deadline().unwrap_or(Instant::FAR_FUTURE));
             if slot.fd.is_none() && slot.transmitted {
                 earliest = now;
-            } else if slot.fd.is_none() && slot.blocked {
+            } else if slot.blocked && !slot.waits_for_room() {
                 earliest = earliest.min(now + BUSY_RETRY);
             }
         }
@@ -129,17 +137,24 @@ impl Devices {
 
     /// How many devices ask to be tried again when they are writable.
     pub(super) fn blocked(&self) -> usize {
-        self.slots.iter().filter(|s| s.blocked && s.fd.is_some()).count()
+        self.slots.iter().filter(|s| s.waits_for_room()).count()
     }
 
     /// What to sleep on.
     pub(super) fn watch(&self, out: &mut Vec<Watch>) {
         out.clear();
-        out.extend(
-            self.slots
-                .iter()
-                .filter_map(|s| s.fd.as_ref().map(|fd| Watch { fd: fd.clone(), writable: s.blocked })),
-        );
+        for (slot, s) in self.slots.iter().enumerate() {
+            if let Some(fd) = &s.fd {
+                out.push(Watch { slot, fd: fd.clone(), writable: s.waits_for_room() });
+            }
+        }
+    }
+
+    /// The descriptor of this device is writable.
+    pub(super) fn is_writable(&mut self, watch: &Watch) {
+        if let Some(slot) = self.slots.get_mut(watch.slot) {
+            slot.told_writable = true;
+        }
     }
 
     /// There was at least one device, and none is left.
@@ -154,6 +169,11 @@ impl Devices {
 }
 
 impl Slot {
+    /// It is full, and its descriptor tells when it no longer is.
+    fn waits_for_room(&self) -> bool {
+        self.blocked && !self.distrusted && self.fd.is_some()
+    }
+
     fn receive_batch(&mut self, stack: &mut Stack, now: Instant) -> bool {
         let Some(device) = self.device.as_mut().filter(|_| self.error.is_none()) else { return false };
         let mut bytes = 0;
@@ -191,10 +211,13 @@ impl Sink for DeviceSink<'_> {
         match device.transmit(self.now, frame) {
             Ok(()) => {
                 slot.transmitted = true;
+                slot.told_writable = false;
+                slot.distrusted = false;
                 Ok(())
             }
             Err(TxError::Busy) => {
                 slot.blocked = true;
+                slot.distrusted |= slot.told_writable;
                 Err(Busy)
             }
             Err(TxError::Failed(e)) => {

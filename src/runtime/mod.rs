@@ -43,6 +43,10 @@
 //! sleeps past a timer that the call has set. The engine reads the devices, runs the timers and wakes
 //! those who wait. Nobody waits with the lock held.
 //!
+//! **Devices** with a descriptor (`Device::as_fd`) wake the engine by it. One without is looked at when its
+//! `next_deadline` comes, and after something was sent to it: frames that come at any other time wait
+//! until then. A device that fails loses its interface, and [`Runtime::device_error`] tells; nobody hangs.
+//!
 //! **How it ends.** Sockets do not keep a runtime alive. When its last [`Runtime`] handle is dropped,
 //! the engine stops, and every call that waits or comes later fails with `ENETDOWN`. Data that the peer
 //! has not acknowledged by then is lost, since nobody is left to retransmit it; use
@@ -50,21 +54,20 @@
 //!
 //! Read in this order: `shared` (what the lock protects, and what follows each call), `devices` (the
 //! interfaces' side of it), `waiters` (who sleeps for what), `engine` (the thread), `blocking` (calls
-//! that wait), then the outside: `builder`, `handle`, `socket`, [`net`], and [`Doorbell`], which gives
-//! a descriptor to devices that have none.
+//! that wait), then the outside: `builder`, `handle`, `socket`, [`net`].
 
 mod blocking;
 mod builder;
 mod devices;
-mod doorbell;
 mod engine;
 mod handle;
 pub mod net;
 mod shared;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 pub use builder::Builder;
-pub use doorbell::Doorbell;
 pub use handle::{DeviceError, Runtime};
 pub use socket::Socket;
