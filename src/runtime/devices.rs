@@ -4,6 +4,7 @@ use crate::errno::Errno;
 use crate::link::{Busy, Device, Sink, TxError, TxFrame};
 use crate::time::Instant;
 use crate::{IfaceId, Stack};
+use rustix::event::PollFlags;
 use std::boxed::Box;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::string::String;
@@ -21,6 +22,10 @@ const BATCH_BYTES: usize = 256 << 10;
 /// When a full device is tried again that cannot tell when it has room.
 const BUSY_RETRY: Duration = Duration::from_millis(1);
 
+/// A descriptor that goes on reporting an error which the device does not know of would keep the engine
+/// awake for ever: after so many reports in a row, without a frame in between, the device has failed.
+const HUNG_LIMIT: u8 = 16;
+
 /// One interface of the stack and its device.
 pub(super) struct Slot {
     pub(super) iface: IfaceId,
@@ -36,6 +41,8 @@ pub(super) struct Slot {
     /// It was reported writable and refused a frame all the same, so its descriptor says nothing about
     /// room (an eventfd is always writable): it is tried again after [`BUSY_RETRY`], or when it is readable.
     distrusted: bool,
+    /// How often in a row its descriptor reported an error or a hang-up of which the device said nothing.
+    hung: u8,
     /// It took a frame since the engine last looked at it.
     transmitted: bool,
     error: Option<Errno>,
@@ -72,6 +79,7 @@ impl Devices {
             blocked: false,
             told_writable: false,
             distrusted: false,
+            hung: 0,
             transmitted: false,
             error: None,
         });
@@ -150,10 +158,16 @@ impl Devices {
         }
     }
 
-    /// The descriptor of this device is writable.
-    pub(super) fn is_writable(&mut self, watch: &Watch) {
-        if let Some(slot) = self.slots.get_mut(watch.slot) {
-            slot.told_writable = true;
+    /// What poll(2) said about the descriptor of this device.
+    pub(super) fn report(&mut self, watch: &Watch, said: PollFlags) {
+        let Some(slot) = self.slots.get_mut(watch.slot) else { return };
+        slot.told_writable = said.contains(PollFlags::OUT);
+        if !said.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            slot.hung = 0;
+        } else if slot.hung < HUNG_LIMIT {
+            slot.hung += 1;
+        } else {
+            slot.error.get_or_insert(Errno::EIO);
         }
     }
 
@@ -180,6 +194,7 @@ impl Slot {
         for _ in 0..BATCH_FRAMES {
             match device.receive(now) {
                 Ok(Some(frame)) => {
+                    self.hung = 0;
                     bytes += frame.chunk.len();
                     stack.handle_frame(now, self.iface, frame.as_frame());
                     if bytes >= BATCH_BYTES {
@@ -212,6 +227,7 @@ impl Sink for DeviceSink<'_> {
             Ok(()) => {
                 slot.transmitted = true;
                 slot.told_writable = false;
+                slot.hung = 0;
                 slot.distrusted = false;
                 Ok(())
             }

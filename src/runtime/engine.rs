@@ -19,9 +19,9 @@ enum Next {
 pub(super) fn run(shared: &Shared) {
     let _end = Ending(shared);
     let mut watch = Vec::new();
-    let mut writable = Vec::new();
-    while let Next::Sleep(until) = turn(shared, &mut watch, &writable) {
-        sleep(shared, &watch, until, &mut writable);
+    let mut said = Vec::new();
+    while let Next::Sleep(until) = turn(shared, &mut watch, &said) {
+        sleep(shared, &watch, until, &mut said);
     }
 }
 
@@ -42,10 +42,10 @@ impl Drop for Ending<'_> {
 }
 
 /// Works until there is nothing to do, and gives way to the application after each batch.
-fn turn(shared: &Shared, watch: &mut Vec<Watch>, writable: &[usize]) -> Next {
+fn turn(shared: &Shared, watch: &mut Vec<Watch>, said: &[PollFlags]) -> Next {
     let mut locked = shared.lock();
-    for w in writable.iter().filter_map(|&i| watch.get(i)) {
-        locked.devices.is_writable(w);
+    for (w, &said) in watch.iter().zip(said) {
+        locked.devices.report(w, said);
     }
     loop {
         let inner = &mut *locked.guard;
@@ -74,8 +74,8 @@ fn turn(shared: &Shared, watch: &mut Vec<Watch>, writable: &[usize]) -> Next {
 }
 
 /// Sleeps until a device or the bell wants something, or until `until`. Spins first if asked to: it
-/// spares the 30 us that waking a sleeping core takes. Afterwards `writable` lists which of `watch` are.
-fn sleep(shared: &Shared, watch: &[Watch], until: Instant, writable: &mut Vec<usize>) {
+/// spares the 30 us that waking a sleeping core takes. `said` is what poll(2) then says about each of `watch`.
+fn sleep(shared: &Shared, watch: &[Watch], until: Instant, said: &mut Vec<PollFlags>) {
     let mut fds = Vec::with_capacity(watch.len() + 1);
     fds.push(PollFd::new(&shared.bell, PollFlags::IN));
     for w in watch {
@@ -89,8 +89,8 @@ fn sleep(shared: &Shared, watch: &[Watch], until: Instant, writable: &mut Vec<us
     if fds[0].revents().contains(PollFlags::IN) {
         let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
     }
-    writable.clear();
-    writable.extend((0..watch.len()).filter(|&i| fds[i + 1].revents().contains(PollFlags::OUT)));
+    said.clear();
+    said.extend(fds[1..].iter().map(PollFd::revents));
 }
 
 fn spin(fds: &mut [PollFd<'_>], until: Instant) -> bool {

@@ -116,11 +116,7 @@ impl Runtime {
     /// Every device that failed.
     pub fn device_errors(&self) -> Vec<DeviceError> {
         let inner = self.owner.shared.lock();
-        inner
-            .devices
-            .errors()
-            .map(|(s, error)| DeviceError { interface: s.name.clone(), error })
-            .collect()
+        inner.devices.errors().map(|(s, error)| DeviceError { interface: s.name.clone(), error }).collect()
     }
 
     /// Is it still at work? `Err` says why every call fails.

@@ -160,11 +160,14 @@ impl Inner {
         }
     }
 
-    fn settle(&mut self, now: Instant) {
+    /// True if the engine has to look at once: a device is gone whose descriptor it sleeps on.
+    fn settle(&mut self, now: Instant) -> bool {
+        let mut look = false;
         self.devices.transmit(&mut self.stack, now);
         while self.devices.bury(&mut self.stack, now) {
             self.devices.transmit(&mut self.stack, now);
             self.waiters.wake_all();
+            look = true;
         }
         while let Some(event) = self.stack.poll_event() {
             match event {
@@ -178,6 +181,7 @@ impl Inner {
         }
         let timer = self.stack.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
         self.deadline = timer.min(self.devices.deadline(now));
+        look
     }
 }
 
@@ -193,9 +197,9 @@ impl Locked<'_> {
     /// What follows every change: sends, wakes, and notes whether the engine sleeps too long now.
     pub(super) fn settle(&mut self, now: Instant) {
         let inner = &mut *self.guard;
-        inner.settle(now);
+        let look = inner.settle(now);
         if let Some(until) = inner.asleep_until
-            && (inner.deadline < until || inner.devices.blocked() > inner.asleep_blocked)
+            && (look || inner.deadline < until || inner.devices.blocked() > inner.asleep_blocked)
         {
             inner.asleep_until = None; // One ring per sleep.
             self.kick = true;
