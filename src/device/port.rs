@@ -1,7 +1,7 @@
 //! What TAP and AF_PACKET have in common: a descriptor that gives and takes one frame a call, with
 //! or without a virtio header.
 
-use super::{DeviceCounters, segment, sys, vnet};
+use super::{DeviceCounters, segment, vnet};
 use crate::buf::{Pool, PoolBuf};
 use crate::errno::Errno;
 use crate::link::{Medium, Received, RxOffload, TxError, TxFrame};

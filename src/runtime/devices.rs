@@ -61,6 +61,7 @@ pub(super) struct Watch {
 #[derive(Default)]
 pub(super) struct Devices {
     slots: Vec<Slot>,
+    last_frame: Option<Instant>,
 }
 
 impl Devices {
@@ -92,9 +93,18 @@ impl Devices {
         for slot in &mut self.slots {
             slot.transmitted = false;
             slot.blocked = false;
-            more |= slot.receive_batch(stack, now);
+            let (frames, full) = slot.receive_batch(stack, now);
+            more |= full;
+            if frames > 0 {
+                self.last_frame = Some(now);
+            }
         }
         more
+    }
+
+    /// When the last frame came.
+    pub(super) fn last_frame(&self) -> Option<Instant> {
+        self.last_frame
     }
 
     /// Sends what the stack has to send, until it has nothing more or the devices are full.
@@ -188,27 +198,28 @@ impl Slot {
         self.blocked && !self.distrusted && self.fd.is_some()
     }
 
-    fn receive_batch(&mut self, stack: &mut Stack, now: Instant) -> bool {
-        let Some(device) = self.device.as_mut().filter(|_| self.error.is_none()) else { return false };
+    /// How many frames were read, and whether the batch is full, so that there may be more.
+    fn receive_batch(&mut self, stack: &mut Stack, now: Instant) -> (usize, bool) {
+        let Some(device) = self.device.as_mut().filter(|_| self.error.is_none()) else { return (0, false) };
         let mut bytes = 0;
-        for _ in 0..BATCH_FRAMES {
+        for frames in 0..BATCH_FRAMES {
             match device.receive(now) {
                 Ok(Some(frame)) => {
                     self.hung = 0;
                     bytes += frame.chunk.len();
                     stack.handle_frame(now, self.iface, frame.as_frame());
                     if bytes >= BATCH_BYTES {
-                        return true;
+                        return (frames + 1, true);
                     }
                 }
-                Ok(None) => return false,
+                Ok(None) => return (frames, false),
                 Err(e) => {
                     self.error = Some(e);
-                    return false;
+                    return (frames, false);
                 }
             }
         }
-        true
+        (BATCH_FRAMES, true)
     }
 }
 
