@@ -10,12 +10,14 @@ pub mod buf;
 pub mod config;
 #[cfg(feature = "std")]
 pub mod device;
+pub mod endpoint;
 pub mod env;
 pub mod errno;
 pub mod event;
 pub mod ip;
 pub mod link;
 pub mod profile;
+pub mod raw;
 pub mod reason;
 pub mod rng;
 #[cfg(feature = "std")]
@@ -25,6 +27,7 @@ pub mod stack;
 pub mod stats;
 pub mod tcp;
 pub mod time;
+pub mod udp;
 pub mod wire;
 
 pub use config::{Config, Limits};

@@ -8,31 +8,17 @@ use crate::config::Config;
 use crate::errno::{Errno, Result};
 use crate::event::Event;
 use crate::ip::{Cidr, Route};
-use crate::link::{Capabilities, Frame, Sink};
+use crate::link::{Frame, Sink};
 use crate::socket::{
     Domain, MsgFlags, OptionName, Readiness, RecvMsg, Shutdown, SocketOption, SocketSummary, Type,
 };
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::{IfaceId, SocketId};
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// How an interface is set up.
-#[derive(Clone, Debug)]
-pub struct InterfaceConfig {
-    /// Its name, for people and for SO_BINDTODEVICE.
-    pub name: String,
-    /// Its Ethernet address; ignored on bare-IP links.
-    pub mac: [u8; 6],
-    /// What its device can do.
-    pub capabilities: Capabilities,
-    /// Its addresses.
-    pub addresses: Vec<Cidr>,
-    /// Test each address for duplicates before it is used (RFC 4862, RFC 5227).
-    pub detect_duplicates: bool,
-}
+pub use crate::ip::InterfaceConfig;
 
 /// A TCP/IP stack.
 pub struct Stack {

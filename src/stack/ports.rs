@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::demux::{Endpoint, LocalAddr, TableKey, Tuple};
+use crate::endpoint::{Endpoint, LocalAddr, TableKey, Tuple};
 use crate::errno::{Errno, Result};
 use crate::ip::protocol;
 use crate::rng::Rng;
