@@ -304,10 +304,11 @@ fn half_close_then_read_to_the_end() {
         right.read_to_string(&mut question).unwrap();
         assert_eq!(question, "question");
         let answer = pattern(9, 2 << 20);
-        right.write_all(&answer).unwrap();
-        drop(right);
+        let sent = answer.clone();
+        let answering = thread::spawn(move || right.write_all(&sent).unwrap());
         let mut got = Vec::new();
         left.read_to_end(&mut got).unwrap();
+        answering.join().unwrap();
         assert!(got == answer);
         assert_eq!(left.read(&mut [0; 1]).unwrap(), 0);
     });
