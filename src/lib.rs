@@ -8,9 +8,12 @@ extern crate std;
 
 pub mod buf;
 pub mod config;
-pub mod endpoint;
 #[cfg(feature = "std")]
 pub mod device;
+#[cfg(feature = "std")]
+pub mod device;
+pub mod endpoint;
+pub mod endpoint;
 pub mod env;
 pub mod errno;
 pub mod event;
@@ -20,6 +23,8 @@ pub mod profile;
 pub mod raw;
 pub mod reason;
 pub mod rng;
+#[cfg(feature = "std")]
+pub mod runtime;
 pub mod socket;
 pub mod stack;
 pub mod stats;
@@ -32,6 +37,8 @@ pub use config::{Config, Limits};
 pub use errno::{Errno, Result};
 pub use event::Event;
 pub use profile::Profile;
+#[cfg(feature = "std")]
+pub use runtime::{Runtime, net};
 pub use stack::Stack;
 pub use time::Instant;
 
