@@ -10,9 +10,6 @@ pub mod buf;
 pub mod config;
 #[cfg(feature = "std")]
 pub mod device;
-#[cfg(feature = "std")]
-pub mod device;
-pub mod endpoint;
 pub mod endpoint;
 pub mod env;
 pub mod errno;

@@ -262,7 +262,7 @@ impl Stack {
         let reuse = conn.hold.take().map_or((false, false), |s| (s.reuse_addr, s.reuse_port));
         let record = TimeWait::new(&conn.tcb);
         let acks = core::mem::take(&mut conn.tcb.rcv.ack.due) > 0;
-        let mut env = self.around.env(now);
+        let env = self.around.env(now);
         let until = now + env.config.profile.time_wait;
         // The block holds what the application has not read yet, and is closed for all else.
         conn.tcb.retire();
