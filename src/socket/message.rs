@@ -20,7 +20,7 @@ impl Stack {
         match self.sock(id)?.kind {
             Kind::Connected(conn) => {
                 let c = self.conns.get_mut(conn).ok_or(Errno::EPIPE)?;
-                let sent = c.tcb.send(&mut self.around.env(now), data, flags);
+                let sent = c.tcb.send(data, flags);
                 self.make_ready(conn);
                 sent
             }
@@ -58,7 +58,7 @@ impl Stack {
         match self.sock(id)?.kind {
             Kind::Connected(conn) => {
                 let c = self.conns.get_mut(conn).ok_or(Errno::EPIPE)?;
-                let sent = c.tcb.send_bytes(&mut self.around.env(now), data);
+                let sent = c.tcb.send_bytes(data);
                 self.make_ready(conn);
                 sent
             }
