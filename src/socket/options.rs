@@ -1,10 +1,10 @@
 //! setsockopt(2) and getsockopt(2): the values and errors of Linux (socket(7), tcp(7), ip(7), ipv6(7)).
 
-use super::table::{Kind, Socket};
 use super::types::{Domain, OptionName, SocketOption, Type};
 use crate::SocketId;
 use crate::errno::{Errno, Result};
 use crate::stack::Stack;
+use crate::stack::table::{Kind, Socket};
 use crate::tcp::{Settings, Signals};
 use crate::time::Instant;
 use core::time::Duration;

@@ -3,11 +3,11 @@
 
 use super::recovery::scoreboard::Delivery;
 use super::segment::Segment;
-use super::state::State;
 use super::tcb::{Signals, Tcb};
-use super::timer::Timer;
 use crate::env::Env;
 use crate::event::TcpHappening;
+use crate::event::Timer;
+use crate::state::State;
 use crate::time::Duration;
 use crate::wire::options::SackBlock;
 use crate::wire::{Seq, TcpFlags};

@@ -1,11 +1,11 @@
 //! Ends: shutdown, close, abort, the peer's FIN and RST (RFC 9293 sections 3.6, 3.10.4, 3.10.5).
 
 use super::segment::Header;
-use super::state::{Cause, State};
 use super::tcb::{Signals, Tcb};
-use super::timer::Timer;
 use crate::env::Env;
 use crate::errno::Errno;
+use crate::event::Timer;
+use crate::state::{Cause, State};
 use crate::wire::TcpFlags;
 
 impl Tcb {

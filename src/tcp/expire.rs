@@ -1,12 +1,12 @@
 //! What each timer does when it expires.
 
 use super::output::ProbeKind;
-use super::state::{Cause, State};
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
 use crate::errno::Errno;
 use crate::event::TcpHappening;
+use crate::event::Timer;
+use crate::state::{Cause, State};
 use crate::time::Duration;
 
 impl Tcb {

@@ -4,14 +4,14 @@
 use super::input::{Step, Verdict};
 use super::recovery::scoreboard::Delivery;
 use super::segment::Segment;
-use super::state::{Cause, State};
 use super::tcb::{Opening, Signals, Tcb};
-use super::timer::Timer;
 use crate::ConnId;
 use crate::env::Env;
+use crate::event::Timer;
 use crate::ip::Datagram;
 use crate::profile::Profile;
 use crate::reason::Drop;
+use crate::state::{Cause, State};
 use crate::wire::{TcpFlags, TcpOptions};
 
 /// RFC 7323 section 2.3: a larger shift counts as this.

@@ -1,11 +1,11 @@
 //! What errors from the network do to a connection (RFC 9293 section 3.9.2.2, RFC 5927, RFC 5461).
 
-use super::state::State;
 use super::tcb::Tcb;
 use crate::env::Env;
 use crate::errno::Errno;
 use crate::event::RetransmitCause;
 use crate::ip::{ErrorKind, Path};
+use crate::state::State;
 use crate::wire::Seq;
 
 impl Tcb {

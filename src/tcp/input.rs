@@ -2,12 +2,12 @@
 //! with the checks of RFC 7323 and RFC 5961 where these put them.
 
 use super::segment::Segment;
-use super::state::State;
 use super::tcb::Tcb;
 use crate::env::Env;
 use crate::event::{SegmentInfo, TcpHappening};
 use crate::ip::Datagram;
 use crate::reason::Drop;
+use crate::state::State;
 use crate::time::{Duration, Instant};
 use crate::wire::TcpFlags;
 

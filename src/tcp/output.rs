@@ -6,12 +6,12 @@
 use super::recovery::scoreboard::Mark;
 use super::recovery::tlp::Probe;
 use super::segment::Header;
-use super::state::State;
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
+use crate::event::Timer;
 use crate::event::{RetransmitCause, SegmentInfo, TcpHappening};
 use crate::profile::{Profile, SynOptions};
+use crate::state::State;
 use crate::time::Duration;
 use crate::wire::options::{OptionWriter, SackBlock, Timestamps};
 use crate::wire::{Seq, TcpFlags};

@@ -1,12 +1,12 @@
 //! The user calls of RFC 9293 section 3.10 on a connection: SEND, RECEIVE, STATUS.
 
-use super::state::State;
 use super::tcb::Tcb;
 use super::urgent::{OobOctet, RecvUrgent};
 use crate::buf::Chunk;
 use crate::env::Env;
 use crate::errno::{Errno, Result};
-use crate::socket::{MsgFlags, Readiness};
+use crate::posix::{MsgFlags, Readiness};
+use crate::state::State;
 use bytes::Bytes;
 
 impl Tcb {
