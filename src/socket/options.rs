@@ -263,7 +263,7 @@ impl crate::tcp::Tcb {
             O::NoDelay(true) | O::Cork(false) => self.push(),
             O::QuickAck(true) => self.ack_pending_now(),
             O::KeepAlive(_) | O::KeepIdle(_) | O::KeepInterval(_) | O::KeepCount(_) => {
-                self.restart_keepalive(env)
+                self.restart_keepalive(env);
             }
             O::Congestion(algorithm) => self.change_congestion(algorithm),
             O::MaxSegment(_) => self.update_mss(&env.config.profile),

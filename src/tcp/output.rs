@@ -297,9 +297,9 @@ impl Tcb {
         let mut options = OptionWriter::new();
         let profile = &env.config.profile;
         if syn {
-            self.syn_options(profile, env, &mut options)
+            self.syn_options(profile, env, &mut options);
         } else {
-            self.plain_options(env, &mut options)
+            self.plain_options(env, &mut options);
         };
         let urgent = if syn || plan.len == 0 { None } else { self.urgent_for(plan.seq) };
         let header = Header {

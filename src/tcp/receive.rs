@@ -41,7 +41,7 @@ impl Reassembly {
     }
 
     /// Runs in it.
-    pub fn len(&self) -> usize {
+    pub fn runs(&self) -> usize {
         self.runs.len()
     }
 
@@ -277,9 +277,9 @@ impl Tcb {
         // Every segment out of order is acknowledged at once (RFC 5681 section 4.2); without SACK each
         // ACK is a duplicate that the sender counts.
         if self.sack_ok {
-            self.rcv.ack.now()
+            self.rcv.ack.now();
         } else {
-            self.rcv.ack.one_more()
+            self.rcv.ack.one_more();
         }
         self.rcv.ack.be_quick(&env.config.profile);
         if let Some(fin) = fin {
@@ -291,7 +291,7 @@ impl Tcb {
         while self.recv_memory() + chunk.backing_len() + RUN_OVERHEAD > self.settings.rcvbuf {
             match self.rcv.ofo.prune_beyond(first) {
                 Some(n) => env.stats.count.tcp_ofo_pruned += n as u64,
-                None if self.rcv.ofo.len() == 0 && self.rcv.queue.is_empty() => break,
+                None if self.rcv.ofo.runs() == 0 && self.rcv.queue.is_empty() => break,
                 None => return Err(Drop::TcpOfoFull),
             }
         }
@@ -311,7 +311,7 @@ impl Tcb {
     }
 
     fn drain_reassembly(&mut self) {
-        if self.rcv.ofo.len() == 0 {
+        if self.rcv.ofo.runs() == 0 {
             return;
         }
         while let Some(chunk) = self.rcv.ofo.next(self.rcv.nxt) {
