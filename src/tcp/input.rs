@@ -84,7 +84,7 @@ impl Tcb {
             return Ok(());
         }
         // A pure ACK that was overtaken by another carries nothing that could do harm.
-        if seg.len() == 0 && seg.seq == self.rcv.nxt && seg.ack == self.snd.una {
+        if seg.seq_len() == 0 && seg.seq == self.rcv.nxt && seg.ack == self.snd.una {
             return Ok(());
         }
         self.answer_unacceptable(env, seg);

@@ -142,7 +142,7 @@ impl Tcb {
         }
         let last = *self.board.back()?;
         let fin = last.mark.contains(Mark::FIN);
-        let octets = last.len() - u32::from(fin);
+        let octets = last.octets() - u32::from(fin);
         let tail = if octets == 0 { 0 } else { (octets - 1) % mss + 1 };
         let seq = last.end - u32::from(fin) - tail;
         Some(Plan {
@@ -171,7 +171,7 @@ impl Tcb {
         let mss = self.payload_mss();
         let fin = u32::from(lost.mark.contains(Mark::FIN));
         let max = room.saturating_mul(mss).min(MAX_SUPER / mss * mss);
-        let len = (lost.len() - fin).min(max);
+        let len = (lost.octets() - fin).min(max);
         Some(Plan { cause: Some(lost.cause), ..self.plan_payload(lost.seq, len as usize, mss) })
     }
 
