@@ -35,7 +35,6 @@ impl Tcb {
     pub(crate) fn process_ack(&mut self, env: &mut Env<'_>, seg: &Segment) {
         self.keepalive.probes = 0;
         self.probes = 0;
-        self.rcv.last_at = if seg.payload_len == 0 { env.now } else { self.rcv.last_at };
         let window_before = self.snd.wnd;
         if seg.ack.at_or_after(self.snd.una) {
             self.update_window(seg);

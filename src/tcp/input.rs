@@ -57,6 +57,7 @@ impl Tcb {
         }
         self.check_ack(env, seg)?;
         self.keep_timestamp(env.now, seg);
+        self.rcv.last_at = env.now;
         self.handshake_ack(env, seg)?;
         self.process_ack(env, seg);
         self.refuse_after_close(env, seg)?;

@@ -421,7 +421,7 @@ impl Tcb {
             self.snd.push_now = false;
             self.timers.clear(Timer::Cork);
         }
-        if env.now.since(self.rcv.last_at) < env.config.profile.delayed_ack_min {
+        if env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
             self.rcv.ack.interactive();
         }
         if self.recovery.phase.shrinks() {
