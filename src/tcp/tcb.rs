@@ -151,7 +151,7 @@ pub struct Tcb {
     pub remote: SocketAddr,
     /// The socket that holds it; `None` for an orphan and before accept.
     pub socket: Option<SocketId>,
-    /// The state. Changed by [`Tcb::go`] only.
+    /// The state. Changed by `Tcb::go` only.
     pub state: State,
     /// It was opened by a listener (RFC 9293 MUST-11).
     pub passive: bool,
