@@ -2,6 +2,7 @@
 //! 3.3.1. What is done with it stands in the files beside this one, one concept each.
 
 use super::congestion::{Congestion, Controller, Window};
+use super::info::Tally;
 use super::keepalive::KeepAlive;
 use super::receive::Reassembly;
 use super::recovery::Recovery;
@@ -201,6 +202,8 @@ pub struct Tcb {
     pub soft_error: Option<Errno>,
     /// What changed.
     pub signals: Signals,
+    /// Counts for TCP_INFO.
+    pub(crate) count: Tally,
     /// A RST to send before the block goes away.
     pub farewell: Option<Header>,
 }
@@ -299,6 +302,7 @@ impl Tcb {
             error: None,
             soft_error: None,
             signals: Signals::empty(),
+            count: Tally::default(),
             farewell: None,
             settings,
         }
