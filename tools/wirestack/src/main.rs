@@ -1,1 +1,3 @@
+//! The command `wirestack`.
+mod http;
 fn main() {}
