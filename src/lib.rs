@@ -8,6 +8,8 @@ extern crate std;
 
 pub mod buf;
 pub mod config;
+#[cfg(feature = "std")]
+pub mod device;
 pub mod env;
 pub mod errno;
 pub mod event;
