@@ -18,6 +18,8 @@ pub mod link;
 pub mod profile;
 pub mod reason;
 pub mod rng;
+#[cfg(feature = "std")]
+pub mod runtime;
 pub mod socket;
 pub mod stack;
 pub mod stats;
@@ -29,6 +31,8 @@ pub use config::{Config, Limits};
 pub use errno::{Errno, Result};
 pub use event::Event;
 pub use profile::Profile;
+#[cfg(feature = "std")]
+pub use runtime::{Runtime, net};
 pub use stack::Stack;
 pub use time::Instant;
 

@@ -1,5 +1,9 @@
 //! The machine: one value that owns everything and does no I/O (DESIGN D1).
 
+pub mod demux;
+pub mod ports;
+pub mod wheel;
+
 use crate::config::Config;
 use crate::errno::{Errno, Result};
 use crate::event::Event;

@@ -1,5 +1,6 @@
 //! TCP (RFC 9293), one file a concept.
 
+pub mod congestion;
 mod state;
 mod timer;
 
