@@ -60,8 +60,14 @@ fn get_fetches_from_python_under_each_impairment() {
         let _server = peer::serve_directory(&rig.kernel, "0.0.0.0:80".parse().unwrap(), files.dir()).unwrap();
         let out = format!("get.{spec}");
         let path = files.path(&out);
-        let mut get =
-            rig.command(&["get", &url(KERNEL4, "data"), "--output", path.to_str().unwrap(), "--impair", spec]);
+        let mut get = rig.command(&[
+            "get",
+            &url(KERNEL4, "data"),
+            "--output",
+            path.to_str().unwrap(),
+            "--impair",
+            spec,
+        ]);
         rig.start(&mut get).finish(PATIENCE).unwrap().expect_success();
         assert!(files.take_hash(&out) == hash, "get got other bytes under {spec}");
     });

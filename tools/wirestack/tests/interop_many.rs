@@ -60,7 +60,7 @@ fn two_hundred_clients_at_the_same_time() {
     // Nobody asks before all are connected, so that all are served at the same time.
     let all_connected = Barrier::new(CLIENTS);
     let client = |i: usize| {
-        let stream = connect(if i % 2 == 0 { OURS4 } else { OURS6 });
+        let stream = connect(if i.is_multiple_of(2) { OURS4 } else { OURS6 });
         all_connected.wait();
         let body = fetch(&stream?, "data", true)?;
         let mut pattern = Pattern::new(3, LEN);

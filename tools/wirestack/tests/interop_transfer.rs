@@ -55,7 +55,8 @@ fn get_fetches_from_python(attach: Attach, files: &Files, hash: [u8; 32]) {
     for host in [KERNEL4, KERNEL6] {
         // The server is bound to every address: on a TAP the kernel's own comes with our process.
         let any = if host.is_ipv4() { "0.0.0.0:80" } else { "[::]:80" };
-        let _server = peer::serve_directory(&rig.kernel, any.parse::<SocketAddr>().unwrap(), files.dir()).unwrap();
+        let _server =
+            peer::serve_directory(&rig.kernel, any.parse::<SocketAddr>().unwrap(), files.dir()).unwrap();
         let out = files.path("get.out");
         let mut get = rig.command(&["get", &url(host, "big"), "--output", out.to_str().unwrap()]);
         rig.start(&mut get).finish(PATIENCE).unwrap().expect_success();

@@ -7,8 +7,8 @@ use interop::files::Files;
 use interop::{Attach, KERNEL4, LIMIT, OURS4, Rig, url, wirestack};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 use wirestack_lab::child::Finished;
 use wirestack_lab::{Child, Namespace, require};
@@ -37,26 +37,23 @@ fn interfaces(ns: &Namespace) -> Vec<String> {
 
 #[test]
 fn without_privileges() {
-    require!(Namespaces, Tun);
+    require!(Namespaces, Tun, Program("setpriv"));
     // The directories above the program under test may be closed to others.
-    let files = Files::new();
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = dir.path().join("wirestack");
     std::fs::copy(env!("CARGO_BIN_EXE_wirestack"), &program).unwrap();
     for device in [["--tap", "tap0"], ["--packet", "lo"]] {
         let ns = Namespace::new().unwrap();
-        let mut command = Command::new(&program);
-        command.args(["get", &url(KERNEL4, "x"), "--address", "10.1.0.2/24", "--output", "/dev/null"]).args(device);
         // setpriv, because the child must enter the namespace before it gives its privileges up.
         let mut as_nobody = Command::new("setpriv");
         as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        as_nobody.arg(&program).args(command.get_args());
+        as_nobody.arg(&program).args(["get", &url(KERNEL4, "x"), "--address", "10.1.0.2/24"]);
+        as_nobody.args(["--output", "/dev/null"]).args(device);
         let outcome = finish(ns.spawn(&mut as_nobody).unwrap());
         assert_sentence(&outcome, &["permi"]);
         assert_eq!(interfaces(&ns), ["lo"]);
     }
-    drop(files);
 }
 
 #[test]
@@ -67,7 +64,16 @@ fn without_a_tun_device() {
     command.args(["--mount", "--propagation", "private", "sh", "-c"]);
     command.arg("mount -t tmpfs none /dev/net && exec \"$@\"").arg("sh");
     command.arg(env!("CARGO_BIN_EXE_wirestack"));
-    command.args(["get", &url(KERNEL4, "x"), "--tap", "tap0", "--address", "10.1.0.2/24", "--output", "/dev/null"]);
+    command.args([
+        "get",
+        &url(KERNEL4, "x"),
+        "--tap",
+        "tap0",
+        "--address",
+        "10.1.0.2/24",
+        "--output",
+        "/dev/null",
+    ]);
     let ns = Namespace::new().unwrap();
     let outcome = finish(ns.spawn(&mut command).unwrap());
     assert_sentence(&outcome, &["/dev/net/tun"]);
@@ -156,7 +162,7 @@ fn the_peer_falls_silent() {
     let get = rig.start(&mut rig.command(&["get", &url(KERNEL4, "x"), "--output", "/dev/null"]));
     let (_stream, _) = listener.accept().unwrap();
     rig.kernel.link("k0").down().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     get.signal(rustix::process::Signal::INT).unwrap();
     let outcome = finish(get);
     assert!(!outcome.status.success(), "{outcome:?}");
@@ -169,10 +175,8 @@ fn ctrl_c_leaves_nothing_and_closes_connections() {
     let files = Files::new();
     let rig = Rig::new(Attach::Tap);
     let server = rig.serve(files.dir(), &[]);
-    let mut stream = rig
-        .kernel
-        .run(|| std::net::TcpStream::connect_timeout(&SocketAddr::new(OURS4, 80), LIMIT))
-        .unwrap();
+    let mut stream =
+        rig.kernel.run(|| std::net::TcpStream::connect_timeout(&SocketAddr::new(OURS4, 80), LIMIT)).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     interop::interrupt(server);
     // The end of the stream or a reset, but not silence.
