@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
-use wirestack_lab::{Pattern, require};
+use wirestack_lab::{Child, Pattern, require};
 
 /// A request on a connection, and what came after the head of the answer.
 fn fetch(mut stream: &TcpStream, file: &str, close: bool) -> io::Result<Vec<u8>> {
@@ -81,19 +81,44 @@ fn two_hundred_clients_at_the_same_time() {
     interrupt(server);
 }
 
-/// The resident memory of a process in KiB.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+/// What a leak would show in.
+#[derive(Clone, Copy, Debug)]
+struct Footprint {
+    sockets: usize,
+    threads: usize,
+    descriptors: usize,
+    resident_kib: u64,
 }
 
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
+impl Footprint {
+    fn of(server: &Child) -> Self {
+        let pid = server.id();
+        let entries = |dir: &str| std::fs::read_dir(format!("/proc/{pid}/{dir}")).unwrap().count();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        let mut ss = interop::wirestack(&["ss", "--all", "--pid", &pid.to_string()]);
+        let table = Child::start(&mut ss).unwrap().finish(LIMIT).unwrap().expect_success().stdout;
+        Self {
+            // A line of headings.
+            sockets: table.lines().count() - 1,
+            threads: entries("task"),
+            descriptors: entries("fd"),
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+        }
+    }
 
-fn threads(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
+    /// Waits until only the listener is left.
+    fn settled(server: &Child) -> Self {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let now = Self::of(server);
+            if now.sockets == 1 {
+                return now;
+            }
+            assert!(Instant::now() < end, "sockets are left: {now:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 #[test]
@@ -119,21 +144,15 @@ fn ten_thousand_clients_one_after_another() {
     };
     // The first ones fill caches and pools.
     clients(500);
-    let settled = |limit: usize| {
-        let end = Instant::now() + LIMIT;
-        while threads(server.id()) > limit && Instant::now() < end {
-            thread::sleep(Duration::from_millis(10));
-        }
-        (threads(server.id()), descriptors(server.id()), resident(server.id()))
-    };
-    let before = settled(3);
+    let before = Footprint::settled(&server);
     let start = Instant::now();
     clients(CLIENTS);
     println!("{CLIENTS} connections in {:?}", start.elapsed());
-    let after = settled(before.0);
-    assert!(after.0 <= before.0, "threads: {} before, {} after", before.0, after.0);
-    assert!(after.1 <= before.1, "descriptors: {} before, {} after", before.1, after.1);
+    let after = Footprint::settled(&server);
+    // A thread or two may still be on their way out, in both.
+    assert!(after.threads <= before.threads + 2, "{before:?}, then {after:?}");
+    assert!(after.descriptors <= before.descriptors + 2, "{before:?}, then {after:?}");
     // A leak of a bare control block (about a kilobyte) would be 10 MB.
-    assert!(after.2 < before.2 + 4096, "KiB of memory: {} before, {} after", before.2, after.2);
+    assert!(after.resident_kib < before.resident_kib + 4096, "{before:?}, then {after:?}");
     interrupt(server);
 }

@@ -4,9 +4,9 @@
 
 pub mod files;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wirestack_lab::{Child, Namespace};
 
 /// The kernel's addresses.
@@ -90,22 +90,12 @@ impl Rig {
         self.place().spawn(command).unwrap()
     }
 
-    /// Starts `wirestack serve` on port 80 and waits until the kernel reaches it.
+    /// Starts `wirestack serve` on port 80 and waits until it serves.
     pub fn serve(&self, dir: &std::path::Path, more: &[&str]) -> Child {
         let mut command = self.command(&["serve", dir.to_str().unwrap(), "--port", "80"]);
-        let mut server = self.start(command.args(more));
-        let end = Instant::now() + LIMIT;
-        loop {
-            let addr = SocketAddr::new(OURS4, 80);
-            match self.kernel.run(|| TcpStream::connect_timeout(&addr, Duration::from_secs(1))) {
-                Ok(_) => return server,
-                Err(e) if server.has_ended() || Instant::now() > end => {
-                    let said = server.finish(Duration::ZERO);
-                    panic!("serve is not reached: {e}; it said {said:?}");
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        let server = self.start(command.args(more));
+        server.wait_for("serving ", LIMIT).unwrap();
+        server
     }
 
     /// Runs `curl ARGS...` on the kernel.
