@@ -8,6 +8,7 @@ extern crate std;
 
 pub mod buf;
 pub mod config;
+pub mod endpoint;
 #[cfg(feature = "std")]
 pub mod device;
 pub mod env;
@@ -16,6 +17,7 @@ pub mod event;
 pub mod ip;
 pub mod link;
 pub mod profile;
+pub mod raw;
 pub mod reason;
 pub mod rng;
 #[cfg(feature = "std")]
@@ -25,6 +27,7 @@ pub mod stack;
 pub mod stats;
 pub mod tcp;
 pub mod time;
+pub mod udp;
 pub mod wire;
 
 pub use config::{Config, Limits};

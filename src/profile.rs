@@ -99,6 +99,9 @@ pub struct Profile {
     pub hop_limit: u8,
     /// First and last port that bind and connect choose by themselves (Linux: ip_local_port_range).
     pub ephemeral_ports: (u16, u16),
+    /// Drop a segment without a timestamp once timestamps were agreed (RFC 7323 section 3.2 SHOULD; Linux
+    /// takes it).
+    pub require_timestamps: bool,
     /// Smallest MSS of a peer that is taken at its word (Linux: tcp_min_snd_mss 48).
     pub min_mss: u16,
 }
@@ -137,6 +140,7 @@ impl Profile {
             invalid_ratelimit: Duration::from_millis(500),
             hop_limit: 64,
             ephemeral_ports: (32_768, 60_999),
+            require_timestamps: false,
             min_mss: 48,
         }
     }
@@ -171,6 +175,7 @@ impl Profile {
             delayed_ack_max: Duration::from_millis(500),
             time_wait: Duration::from_secs(240),
             ephemeral_ports: (49_152, 65_535),
+            require_timestamps: true,
             ..Self::linux()
         }
     }

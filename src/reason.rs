@@ -27,6 +27,7 @@ macro_rules! reasons {
 reasons! {
     LinkTruncated, "link.truncated", "the frame is shorter than its link header";
     LinkUnknownProtocol, "link.unknown-protocol", "the EtherType is none of IPv4, IPv6, ARP, VLAN";
+    LinkVlan, "link.vlan", "the frame is tagged for a VLAN; only priority tags are taken";
     LinkNotForUs, "link.not-for-us", "the destination MAC address is another host's";
     LinkInterfaceDown, "link.interface-down", "the interface is down or gone";
     LinkDeviceFull, "link.device-full", "the device refused the frame for good";
@@ -38,6 +39,7 @@ reasons! {
     ArpUnsolicited, "arp.unsolicited", "an ARP reply that nobody asked for, about an unknown neighbour";
     NdpMalformed, "ndp.malformed", "length, hop limit, code or an option violates RFC 4861";
     NdpUnsolicited, "ndp.unsolicited", "an advertisement for an unknown neighbour";
+    NdpRouter, "ndp.router", "router solicitations and advertisements are ignored: the host is configured by hand";
     NeighbourQueueFull, "neighbour.queue-full", "too many packets wait for the link address of this neighbour";
     NeighbourTableFull, "neighbour.table-full", "too many neighbours are being resolved";
     NeighbourUnreachable, "neighbour.unreachable", "the neighbour did not answer";
@@ -57,6 +59,7 @@ reasons! {
     IpTooBig, "ip.too-big", "the packet does not fit the path MTU and must not be fragmented";
     IpHopLimit, "ip.hop-limit", "the hop limit is too small (minimum set by the socket)";
     FragmentMalformed, "fragment.malformed", "a fragment of length zero, not a multiple of 8, or past 65535";
+    FragmentDuplicate, "fragment.duplicate", "the same fragment came before";
     FragmentOverlap, "fragment.overlap", "the fragment overlaps another of the same packet";
     FragmentTooMany, "fragment.too-many", "the bound on packets or octets under reassembly is reached";
     FragmentTimeout, "fragment.timeout", "the rest of the packet did not come in time";
@@ -66,6 +69,7 @@ reasons! {
     IcmpBroadcast, "icmp.broadcast", "an echo request to broadcast or multicast is not answered";
     IcmpUnknownType, "icmp.unknown-type", "a type that nobody here handles";
     IcmpQuoteMismatch, "icmp.quote-mismatch", "the error quotes a packet that no socket of ours sent";
+    IcmpRedirect, "icmp.redirect", "redirects are ignored: routes are configured by hand";
     IcmpSourceQuench, "icmp.source-quench", "Source Quench is ignored (RFC 6633)";
     UdpMalformed, "udp.malformed", "the UDP length is below 8 or beyond the packet";
     UdpBadChecksum, "udp.bad-checksum", "the UDP checksum is wrong, or zero on IPv6";

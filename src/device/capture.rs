@@ -124,7 +124,7 @@ impl<W: Write> CaptureHandle<W> {
     /// was written. May be called while the device still runs, and more than once.
     ///
     /// # Errors
-    /// The first error of the writer since the last call. Packets since then are lost
+    /// The first error of the writer, at every call. Packets since then are lost
     /// ([`CaptureHandle::counters`] says how many).
     pub fn finish(&self) -> io::Result<CaptureCounters> {
         let mut f = lock(&self.0);

@@ -56,7 +56,7 @@ pub struct DeviceCounters {
     pub rx_unsupported: u64,
     /// Frames that the kernel refused for what they are (`EINVAL`, `EMSGSIZE`): lost.
     pub tx_rejected: u64,
-    /// Frames that a full queue behind the device swallowed (`ENOBUFS`): lost.
+    /// Frames that a full queue behind the device swallowed (`ENOBUFS`, `ENOMEM`): lost.
     pub tx_dropped: u64,
 }
 
@@ -79,7 +79,19 @@ mod kernel_tests;
 
 #[cfg(test)]
 mod tests {
-    use super::derive_mac;
+    use super::*;
+    use std::boxed::Box;
+    use std::io::Write;
+
+    /// The runtime moves a device to the thread that serves it.
+    #[test]
+    fn every_device_can_move_to_another_thread() {
+        fn is_send<T: Send + 'static>() {}
+        is_send::<Capture<Impair<WireEnd>, Box<dyn Write + Send>>>();
+        is_send::<CaptureHandle<Box<dyn Write + Send>>>();
+        #[cfg(target_os = "linux")]
+        is_send::<(Tap, Packet)>();
+    }
 
     #[test]
     fn a_derived_mac_is_local_unicast_stable_and_not_the_kernels() {

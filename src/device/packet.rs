@@ -7,12 +7,16 @@
 //!
 //! The kernel still sees the same frames. If it has the stack's IP address too, it answers in between
 //! (a RST to every TCP segment, for it has no such connection): give the stack an address that the
-//! kernel does not have on any interface. Frames that the stack sends do not come back to it.
+//! kernel does not have on any interface.
+//!
+//! Received is what arrives at the interface from outside. The kernel's own frames leave through it
+//! and are not seen, so the stack talks to hosts behind the interface, not to the machine it is on.
+//! (On a veth the machine is behind it: at the other end.)
 //!
 //! VLAN tags: the kernel takes the tag off a received frame, and this device does not ask for it; a
 //! tagged frame looks like an untagged one. Put the socket on the VLAN's own interface instead.
 
-use super::port::{Port, SUPER_BUFFER};
+use super::port::{Port, SUPER_BUFFER, WriteError};
 use super::{DeviceCounters, DeviceError, derive_mac, sys};
 use crate::errno::Errno;
 use crate::link::{Capabilities, Device, Medium, Received, TxError, TxFrame};
@@ -46,8 +50,11 @@ impl Default for PacketOptions {
 pub struct Packet {
     port: Port,
     name: String,
+    index: i32,
     kernel_mac: [u8; 6],
     capabilities: Capabilities,
+    /// The interface was seen down, and no frame arrived since.
+    down: bool,
 }
 
 impl Packet {
@@ -55,7 +62,7 @@ impl Packet {
     ///
     /// # Errors
     /// One sentence each: no CAP_NET_RAW (`EPERM`); no such interface (`ENODEV`); the interface is
-    /// down (`ENETDOWN`) or does not carry Ethernet frames (`EOPNOTSUPP`); the kernel is older than
+    /// down (`ENETDOWN`) or is not Ethernet (`EOPNOTSUPP`); the kernel is older than
     /// 4.20 (`ENOPROTOOPT`).
     pub fn open(name: &str, options: &PacketOptions) -> Result<Self, DeviceError> {
         let failed = |what: &str, e: SysErrno| {
@@ -77,10 +84,11 @@ impl Packet {
         })?;
         let (hardware, kernel_mac) =
             sys::interface_hardware(control, name).map_err(|e| failed("read the MAC address of", e))?;
-        if hardware != libc::ARPHRD_ETHER && hardware != libc::ARPHRD_LOOPBACK {
+        // The loopback would give back every frame that is sent.
+        if hardware != libc::ARPHRD_ETHER {
             return Err(DeviceError::new(
                 Errno::EOPNOTSUPP,
-                format!("the interface {name:?} does not carry Ethernet frames: choose one that does"),
+                format!("the interface {name:?} is not an Ethernet interface: choose one that is"),
             ));
         }
         if !sys::interface_is_up(control, name).map_err(|e| failed("read the state of", e))? {
@@ -92,9 +100,10 @@ impl Packet {
         let mtu = sys::interface_mtu(control, name).map_err(|e| failed("read the MTU of", e))?;
         let vnet =
             options.vnet_hdr && sys::set_option(control, libc::SOL_PACKET, sys::PACKET_VNET_HDR, 1).is_ok();
-        // Else the socket would receive what it sends.
+        // Else the socket would receive what the kernel itself sends through the interface, which is
+        // nothing that arrived. What the socket sends does not come back to it in any case.
         sys::set_option(control, libc::SOL_PACKET, sys::PACKET_IGNORE_OUTGOING, 1)
-            .map_err(|e| failed("ignore own frames (Linux 4.20 or later) on", e))?;
+            .map_err(|e| failed("leave out sent frames (Linux 4.20 or later) on", e))?;
         set_receive_buffer(control, options.receive_buffer);
         if options.promiscuous {
             sys::packet_promiscuous(control, index)
@@ -112,7 +121,7 @@ impl Packet {
             rustix::net::recv(fd, buf, RecvFlags::TRUNC).map(|(_, len)| len)
         };
         let port = Port::new(fd, vnet, read, SUPER_BUFFER);
-        Ok(Self { port, name: name.into(), kernel_mac, capabilities })
+        Ok(Self { port, name: name.into(), index, kernel_mac, capabilities, down: false })
     }
 
     /// The name of the interface.
@@ -135,6 +144,23 @@ impl Packet {
     pub fn counters(&self) -> DeviceCounters {
         self.port.counters
     }
+
+    /// The kernel tells one socket call that the interface went down, and nobody that it was deleted
+    /// after that: ask.
+    fn is_gone(&self) -> bool {
+        sys::interface_index(self.port.fd(), &self.name) != Ok(self.index)
+    }
+
+    fn failure(&mut self, e: SysErrno) -> Errno {
+        match e {
+            SysErrno::NXIO => Errno::ENODEV,
+            SysErrno::NETDOWN => {
+                self.down = true;
+                if self.is_gone() { Errno::ENODEV } else { Errno::ENETDOWN }
+            }
+            e => sys::errno(e),
+        }
+    }
 }
 
 /// As large as the kernel allows: a burst of super-segments must fit while the process sleeps.
@@ -152,17 +178,25 @@ impl Device for Packet {
     }
 
     /// # Errors
-    /// `ENETDOWN`: the interface went down or away. Told once; then nothing arrives until it is up.
+    /// `ENETDOWN`, told once: the interface went down; it may come up again. `ENODEV`: it was deleted.
     fn receive(&mut self, _now: Instant) -> Result<Option<Received>, Errno> {
-        self.port.receive().map_err(sys::errno)
+        match self.port.receive() {
+            Ok(Some(r)) => {
+                self.down = false;
+                Ok(Some(r))
+            }
+            Ok(None) if self.down && self.is_gone() => Err(Errno::ENODEV),
+            Ok(None) => Ok(None),
+            Err(e) => Err(self.failure(e)),
+        }
     }
 
     /// # Errors
-    /// `ENETDOWN`: the interface is down. `ENODEV` (the kernel says `ENXIO`): it was deleted.
+    /// `ENETDOWN`: the interface is down. `ENODEV`: it was deleted.
     fn transmit(&mut self, _now: Instant, frame: &TxFrame<'_>) -> Result<(), TxError> {
-        self.port.transmit(frame, |e| match e {
-            SysErrno::NXIO => Errno::ENODEV,
-            e => sys::errno(e),
+        self.port.transmit(frame).map_err(|e| match e {
+            WriteError::Busy => TxError::Busy,
+            WriteError::Failed(e) => TxError::Failed(self.failure(e)),
         })
     }
 

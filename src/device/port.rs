@@ -1,10 +1,9 @@
 //! What TAP and AF_PACKET have in common: a descriptor that gives and takes one frame a call, with
 //! or without a virtio header.
 
-use super::{DeviceCounters, segment, sys, vnet};
+use super::{DeviceCounters, segment, vnet};
 use crate::buf::{Pool, PoolBuf};
-use crate::errno::Errno;
-use crate::link::{Medium, Received, RxOffload, TxError, TxFrame};
+use crate::link::{Medium, Received, RxOffload, TxFrame};
 use rustix::io::Errno as SysErrno;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -24,6 +23,13 @@ const POOL_OCTETS: usize = 8 << 20;
 
 /// One read into a buffer: how long the frame was, which may be more than was read.
 type Read = fn(BorrowedFd<'_>, &mut [u8]) -> Result<usize, SysErrno>;
+
+/// Why the kernel did not take a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteError {
+    Busy,
+    Failed(SysErrno),
+}
 
 #[derive(Debug)]
 pub(super) struct Port {
@@ -126,12 +132,8 @@ impl Port {
         }
     }
 
-    /// Sends a frame with one call. `gone` names the errors of this kind of device.
-    pub(super) fn transmit(
-        &mut self,
-        frame: &TxFrame<'_>,
-        gone: fn(SysErrno) -> Errno,
-    ) -> Result<(), TxError> {
+    /// Sends a frame with one call. What the kernel will never take, it counts and forgets.
+    pub(super) fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), WriteError> {
         let sent = loop {
             match self.write(frame) {
                 Err(SysErrno::INTR) => {}
@@ -140,16 +142,16 @@ impl Port {
         };
         match sent {
             Ok(_) => Ok(()),
-            Err(SysErrno::AGAIN) => Err(TxError::Busy),
-            Err(SysErrno::NOBUFS) => {
+            Err(SysErrno::AGAIN) => Err(WriteError::Busy),
+            Err(SysErrno::NOBUFS | SysErrno::NOMEM) => {
                 self.counters.tx_dropped += 1;
                 Ok(())
             }
-            Err(SysErrno::INVAL | SysErrno::MSGSIZE | SysErrno::NOMEM) => {
+            Err(SysErrno::INVAL | SysErrno::MSGSIZE) => {
                 self.counters.tx_rejected += 1;
                 Ok(())
             }
-            Err(e) => Err(TxError::Failed(gone(e))),
+            Err(e) => Err(WriteError::Failed(e)),
         }
     }
 

@@ -227,3 +227,11 @@ pub(super) fn packet_bind(fd: BorrowedFd<'_>, index: c_int) -> Result<()> {
     })
     .map(drop)
 }
+
+/// Moves the calling thread to a new network namespace, which ends with the last thread, process or
+/// descriptor in it.
+#[cfg(test)]
+pub(super) fn new_network_namespace() -> Result<()> {
+    // SAFETY: only FILES would make descriptors invalid in other threads.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
+}

@@ -15,7 +15,7 @@
 //! which needs one of its own ([`Tap::peer_mac`]). The addresses of the kernel's side (`ip addr add`)
 //! are not the device's business.
 
-use super::port::{Port, SUPER_BUFFER};
+use super::port::{Port, SUPER_BUFFER, WriteError};
 use super::{DeviceCounters, DeviceError, derive_mac, sys, vnet};
 use crate::errno::Errno;
 use crate::link::{Capabilities, Device, Medium, Received, TxError, TxFrame};
@@ -80,7 +80,8 @@ impl Tap {
 
     fn set_up(fd: OwnedFd, name: String, options: &TapOptions) -> Result<Self, DeviceError> {
         let failed = |what: &str, e: SysErrno| {
-            DeviceError::new(sys::errno(e), format!("cannot {what} of the TAP interface {name:?}: {e}"))
+            let hint = if e == SysErrno::PERM { ": it needs CAP_NET_ADMIN, run as root" } else { "" };
+            DeviceError::new(sys::errno(e), format!("cannot {what} of the TAP interface {name:?}: {e}{hint}"))
         };
         let mut offloads = 0;
         if options.vnet_hdr {
@@ -156,7 +157,10 @@ impl Device for Tap {
     /// # Errors
     /// `ENETDOWN`: the interface is down; it may come up again. `ENODEV`: it was deleted.
     fn transmit(&mut self, _now: Instant, frame: &TxFrame<'_>) -> Result<(), TxError> {
-        self.port.transmit(frame, gone)
+        self.port.transmit(frame).map_err(|e| match e {
+            WriteError::Busy => TxError::Busy,
+            WriteError::Failed(e) => TxError::Failed(gone(e)),
+        })
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

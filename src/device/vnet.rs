@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// The octets that Linux gives for a TCP/IPv4 super-segment (recorded on a veth, little-endian).
+    /// What Linux gives for a TCP/IPv4 super-segment with timestamps.
     #[test]
     #[cfg(target_endian = "little")]
     fn a_header_from_linux() {

@@ -196,3 +196,36 @@ impl<F: FnMut(IfaceId, &TxFrame<'_>) -> Result<(), Busy>> Sink for F {
         self(iface, frame)
     }
 }
+
+/// A frame that waits: for the device, or for a neighbour's link address.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnedFrame {
+    /// The whole frame.
+    pub bytes: alloc::vec::Vec<u8>,
+    /// How many of its first octets are headers.
+    pub header_len: usize,
+    /// What is still to be done with it.
+    pub offload: TxOffload,
+    /// The IP destination that hears of it if the frame cannot be sent; `None` for ARP and NDP.
+    pub dst: Option<core::net::IpAddr>,
+}
+
+impl OwnedFrame {
+    /// Copies a frame.
+    pub fn copy_from(frame: &TxFrame<'_>, dst: Option<core::net::IpAddr>) -> Self {
+        let mut bytes = alloc::vec::Vec::with_capacity(frame.len());
+        bytes.extend_from_slice(frame.header);
+        for piece in frame.payload {
+            bytes.extend_from_slice(piece);
+        }
+        Self { bytes, header_len: frame.header.len(), offload: frame.offload, dst }
+    }
+
+    /// Shows it as a frame to send.
+    pub fn with<R>(&self, f: impl FnOnce(&TxFrame<'_>) -> R) -> R {
+        let (header, payload) = self.bytes.split_at(self.header_len.min(self.bytes.len()));
+        let pieces = [payload];
+        let payload = if payload.is_empty() { &[][..] } else { &pieces[..] };
+        f(&TxFrame { header, payload, offload: self.offload })
+    }
+}

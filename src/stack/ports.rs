@@ -9,14 +9,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::demux::{Endpoint, LocalAddr, TableKey, Tuple};
+use crate::endpoint::{Endpoint, LocalAddr, TableKey, Tuple};
 use crate::errno::{Errno, Result};
 use crate::ip::protocol;
 use crate::rng::Rng;
 use crate::{IfaceId, SocketId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::BuildHasher;
 use core::net::IpAddr;
 use hashbrown::HashMap;
 
@@ -57,9 +57,45 @@ struct Binding {
 
 #[derive(Debug, Default)]
 struct Users {
-    /// In the order of bind.
+    /// In the order of bind; see [`Users::add`] for the exception.
     bindings: Vec<Binding>,
     holds: Vec<(Share, u32)>,
+    port_sharing: PortSharing,
+}
+
+/// What Linux remembers of SO_REUSEPORT on a TCP port (`fastreuseport`), and so a part of the semantics: who
+/// matches it is not compared with every other socket, not even with one that it conflicts with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum PortSharing {
+    /// The last to bind or listen did not set it.
+    #[default]
+    No,
+    /// Everyone did so far.
+    All,
+    /// One that set it was let in beside others, with this address.
+    At(LocalAddr),
+}
+
+impl PortSharing {
+    fn admits(self, new: &Share) -> bool {
+        let covered = match self {
+            Self::No => false,
+            Self::All => true,
+            Self::At(addr @ LocalAddr::Exact(_)) => addr == new.addr,
+            Self::At(wildcard) => wildcard.overlaps(new.addr),
+        };
+        covered && new.reuse_port
+    }
+
+    /// After `new` bound or began to listen; `alone` if nobody was on the port before.
+    const fn next(self, new: &Share, alone: bool, admitted: bool) -> Self {
+        match (new.reuse_port, alone, admitted) {
+            (false, ..) => Self::No,
+            (true, true, _) => Self::All,
+            (true, false, true) => self,
+            (true, false, false) => Self::At(new.addr),
+        }
+    }
 }
 
 /// How bind treats sharing.
@@ -75,6 +111,9 @@ impl Users {
     fn conflicts(&self, protocol: u8, new: &Share, me: SocketId, sharing: Sharing) -> bool {
         let mut others = self.bindings.iter().rev().filter(|b| b.socket != me && new.overlaps(&b.share));
         if protocol == protocol::TCP {
+            if sharing == Sharing::Allowed && self.port_sharing.admits(new) {
+                return false;
+            }
             let held = self.holds.iter().map(|(s, _)| s).filter(|s| new.overlaps(s));
             if sharing == Sharing::Avoided {
                 return others.next().is_some() || held.count() > 0;
@@ -87,6 +126,15 @@ impl Users {
         others
             .find(|b| !(new.reuse_addr && b.share.reuse_addr))
             .is_some_and(|b| !(new.reuse_port && b.share.reuse_port))
+    }
+
+    /// Adds a binding that does not conflict. Linux appends IPv6 sockets with SO_REUSEPORT to the end of its
+    /// chain and puts all others in front; the order decides about UDP sockets that disagree on the options.
+    fn add(&mut self, socket: SocketId, share: Share) {
+        self.port_sharing = self.port_sharing.next(&share, self.is_empty(), self.port_sharing.admits(&share));
+        let six = matches!(share.addr, LocalAddr::Any | LocalAddr::AnyV6 | LocalAddr::Exact(IpAddr::V6(_)));
+        let at = if six && share.reuse_port { 0 } else { self.bindings.len() };
+        self.bindings.insert(at, Binding { socket, share, listening: false });
     }
 
     fn is_empty(&self) -> bool {
@@ -156,8 +204,7 @@ impl PortTable {
         } else {
             port
         };
-        let users = self.users.entry((protocol, port)).or_default();
-        users.bindings.push(Binding { socket, share, listening: false });
+        self.users.entry((protocol, port)).or_default().add(socket, share);
         Ok(port)
     }
 
@@ -166,20 +213,22 @@ impl PortTable {
     }
 
     /// A TCP socket that is bound begins to listen. SO_REUSEADDR let it bind beside another that now
-    /// may listen already.
+    /// may listen already. Listening already is no error and changes nothing.
     ///
     /// # Errors
     /// EADDRINUSE: another socket listens on the address, and SO_REUSEPORT is not set on both.
     /// EINVAL: the socket is not bound to this port.
     pub fn listen(&mut self, port: u16, socket: SocketId) -> Result<()> {
-        let key = (protocol::TCP, port);
-        let share = self.share(protocol::TCP, port, socket).ok_or(Errno::EINVAL)?;
-        if self.conflicts(protocol::TCP, port, &share, socket, Sharing::Allowed) {
+        let users = self.users.get_mut(&(protocol::TCP, port)).ok_or(Errno::EINVAL)?;
+        let Binding { share, listening, .. } = *find(users, socket).ok_or(Errno::EINVAL)?;
+        if listening {
+            return Ok(());
+        }
+        if users.conflicts(protocol::TCP, &share, socket, Sharing::Allowed) {
             return Err(Errno::EADDRINUSE);
         }
-        if let Some(b) = self.users.get_mut(&key).and_then(|u| find(u, socket)) {
-            b.listening = true;
-        }
+        users.port_sharing = users.port_sharing.next(&share, false, users.port_sharing.admits(&share));
+        find(users, socket).ok_or(Errno::EINVAL)?.listening = true;
         Ok(())
     }
 
@@ -257,7 +306,7 @@ impl PortTable {
         mut is_free: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         let name = Tuple { local: Endpoint::new(local, 0), remote };
-        let offset = hash(&self.offset_key, &name) as u32;
+        let offset = self.offset_key.hash_one(name) as u32;
         let counter = self.counter_key.choose(&name, COUNTERS);
         let start = offset.wrapping_add(self.counters[counter]);
         let (tried, port) = candidates(self.first, self.last, start, 0).into_iter().find(|&(_, p)| {
@@ -281,12 +330,6 @@ impl PortTable {
 
 fn find(users: &mut Users, socket: SocketId) -> Option<&mut Binding> {
     users.bindings.iter_mut().find(|b| b.socket == socket)
-}
-
-fn hash(key: &TableKey, tuple: &Tuple) -> u64 {
-    let mut h = key.build_hasher();
-    tuple.hash(&mut h);
-    h.finish()
 }
 
 /// Every port of the range once, with its place in the order: those at an even distance from the first port

@@ -94,6 +94,7 @@ const fn fold(mut sum: u64) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     /// RFC 1071 section 1, word by word.

@@ -279,9 +279,11 @@ impl Lane {
 
     /// Flips a bit that the transport checksum covers. A frame without a transport checksum (ARP) is
     /// left alone: on a real link the frame check sequence would have found it, and it would be lost.
+    /// A UDP datagram that was sent without one (RFC 768) arrives wrong, as it would.
     fn corrupt(&mut self, r: &mut Received) -> bool {
         let Some(l) = Layout::of(&r.chunk, self.medium) else { return false };
-        if l.checksum_at().is_none() || l.transport >= l.end {
+        // What is a super-segment still could not be cut: it is no TCP.
+        if l.checksum_at().is_none() || l.transport >= l.end || r.offload.gso.is_some() {
             return false;
         }
         let mut bytes = r.chunk.to_vec();

@@ -1,6 +1,6 @@
 //! Impairments: a device around a device that makes the network bad, the same way every time.
 //!
-//! Read in this order: [`config`] (what can be configured, and its syntax on a command line), `lane`
+//! Read in this order: `config` (what can be configured, and its syntax on a command line), `lane`
 //! (what happens to a frame in one direction), and here the device.
 //!
 //! What happens to a frame, in this order: it is dropped if it is larger than the MTU; lost (bursty,
@@ -28,10 +28,9 @@ use crate::time::{Duration, Instant};
 use lane::{Item, Lane};
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::vec;
 
 /// Frames taken from the device in one call: a flood must not hold the caller.
-const BATCH: usize = 64;
+const BATCH: usize = 1024;
 /// How long a frame that is due waits for a device that is busy.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -64,6 +63,8 @@ pub struct Impair<D> {
     outgoing: Lane,
     /// The device was busy when a held frame was due.
     busy_until: Option<Instant>,
+    /// A call ended before the device was empty: ask again at once.
+    more: Option<Instant>,
     shared: Arc<Mutex<ImpairCounters>>,
 }
 
@@ -77,6 +78,7 @@ impl<D: Device> Impair<D> {
             inner,
             config,
             busy_until: None,
+            more: None,
             shared: Arc::default(),
         }
     }
@@ -158,8 +160,12 @@ impl<D: Device> Device for Impair<D> {
         if self.incoming.is_clean() {
             return self.inner.receive(now);
         }
+        self.more = Some(now);
         for _ in 0..BATCH {
-            let Some(r) = self.inner.receive(now)? else { break };
+            let Some(r) = self.inner.receive(now)? else {
+                self.more = None;
+                break;
+            };
             let headers = r.chunk.len();
             admit(&mut self.incoming, now, r, headers);
         }
@@ -176,11 +182,9 @@ impl<D: Device> Device for Impair<D> {
         if self.outgoing.is_clean() {
             return self.inner.transmit(now, frame);
         }
-        let mut whole = vec![0; frame.len()];
-        frame.copy_to(&mut whole);
         let checksum = frame.offload.checksum.map_or(RxChecksum::Unknown, RxChecksum::Partial);
         let offload = RxOffload { checksum, gso: frame.offload.gso };
-        let received = Received { chunk: Chunk::copy_from(&whole), offload };
+        let received = Received { chunk: frame.to_chunk(), offload };
         admit(&mut self.outgoing, now, received, frame.header.len());
         let flushed = self.flush(now);
         self.publish();
@@ -192,7 +196,10 @@ impl<D: Device> Device for Impair<D> {
             (Some(due), Some(retry)) => Some(due.max(retry)),
             (due, _) => due,
         };
-        [self.incoming.next_due(), outgoing, self.inner.next_deadline()].into_iter().flatten().min()
+        [self.incoming.next_due(), outgoing, self.more, self.inner.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -173,7 +173,7 @@ impl Prior {
 
     fn restore(self, w: &mut Window) {
         w.cwnd = w.cwnd.max(self.cwnd);
-        w.ssthresh = w.ssthresh.max(self.ssthresh);
+        w.ssthresh = self.ssthresh;
         w.cwnd_cnt = 0;
     }
 }
