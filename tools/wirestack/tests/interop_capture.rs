@@ -5,7 +5,7 @@ mod interop;
 
 use interop::files::Files;
 use interop::{Attach, OURS4, OURS6, Rig, interrupt, url};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use wirestack_lab::{Child, require};
@@ -25,13 +25,14 @@ fn tshark(capture: &Path, filter: &str) -> String {
     Child::start(&mut command).unwrap().finish(LIMIT).unwrap().expect_success().stdout
 }
 
-/// What must not be in a capture. Checksum status 0 is "bad".
-const WRONG: &str = "_ws.malformed || tcp.checksum.status == 0 || udp.checksum.status == 0 \
+/// What must not be in a capture: malformed or cut packets, checksums with status 0 ("bad"), and
+/// whatever else the decoder calls an error.
+const WRONG: &str = "_ws.malformed || _ws.short || tcp.checksum.status == 0 || udp.checksum.status == 0 \
                      || ip.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0 \
-                     || tcp.options.length.invalid || _ws.short";
+                     || _ws.expert.severity == error";
 
-fn captured(attach: Attach, impair: Option<&str>) {
-    let files = Files::new();
+/// Serves two downloads with a capture on and returns where it lies.
+fn capture(files: &Files, attach: Attach, impair: Option<&str>) -> PathBuf {
     files.generate("data", 5, 2 << 20);
     let rig = Rig::new(attach);
     let capture = files.path("out.pcapng");
@@ -42,7 +43,12 @@ fn captured(attach: Attach, impair: Option<&str>) {
         rig.curl(&["--output", "/dev/null", &url(host, "data")], LIMIT);
     }
     interrupt(server);
+    capture
+}
 
+fn captured(attach: Attach, impair: Option<&str>) {
+    let files = Files::new();
+    let capture = capture(&files, attach, impair);
     let wrong = tshark(&capture, WRONG);
     assert!(wrong.is_empty(), "{attach:?}: tshark objects to\n{wrong}");
     for (filter, what) in [
@@ -80,4 +86,13 @@ fn on_af_packet() {
 fn under_loss_and_reordering() {
     require!(Namespaces, Tun, Program("curl"), Program("tshark"));
     captured(Attach::Tap, Some("loss=2%,reorder=2%,duplicate=1%,seed=1"));
+}
+
+#[test]
+fn the_decoder_does_find_wrong_checksums() {
+    require!(Namespaces, Tun, Program("curl"), Program("tshark"));
+    let files = Files::new();
+    let capture = capture(&files, Attach::Tap, Some("corrupt=2%,seed=1"));
+    let wrong = tshark(&capture, WRONG);
+    assert!(!wrong.is_empty(), "frames were corrupted, and nothing is wrong with any of them");
 }

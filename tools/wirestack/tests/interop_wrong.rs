@@ -56,7 +56,7 @@ fn without_privileges() {
         as_nobody.arg(&program).args(["get", &url(KERNEL4, "x"), "--address", "10.1.0.2/24"]);
         as_nobody.args(["--output", "/dev/null"]).args(device);
         let outcome = finish(ns.spawn(&mut as_nobody).unwrap());
-        assert_sentence(&outcome, &["permi"]);
+        assert_sentence(&outcome, &["run as root"]);
         assert_eq!(interfaces(&ns), ["lo"]);
     }
 }
