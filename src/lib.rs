@@ -8,14 +8,15 @@ extern crate std;
 
 pub mod buf;
 pub mod config;
-pub mod endpoint;
 #[cfg(feature = "std")]
 pub mod device;
+pub mod endpoint;
 pub mod env;
 pub mod errno;
 pub mod event;
 pub mod ip;
 pub mod link;
+pub mod posix;
 pub mod profile;
 pub mod raw;
 pub mod reason;
@@ -24,6 +25,7 @@ pub mod rng;
 pub mod runtime;
 pub mod socket;
 pub mod stack;
+pub mod state;
 pub mod stats;
 pub mod tcp;
 pub mod time;

@@ -11,7 +11,7 @@ use crate::link::Device;
 use crate::stack::InterfaceConfig;
 use crate::{IfaceId, Stack};
 use std::boxed::Box;
-use std::io;
+use std::io::{self, Read};
 use std::string::ToString;
 use std::time::Duration;
 
@@ -120,10 +120,7 @@ impl core::fmt::Debug for Builder {
 /// Fresh bits for [`Config::secret`] from the kernel.
 fn random_secret() -> io::Result<[u64; 2]> {
     let mut bytes = [0; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
-    }
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let bits = u128::from_ne_bytes(bytes);
     Ok([bits as u64, (bits >> 64) as u64])
 }

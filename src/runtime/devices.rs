@@ -4,6 +4,7 @@ use crate::errno::Errno;
 use crate::link::{Busy, Device, Sink, TxError, TxFrame};
 use crate::time::Instant;
 use crate::{IfaceId, Stack};
+use rustix::event::PollFlags;
 use std::boxed::Box;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::string::String;
@@ -21,6 +22,10 @@ const BATCH_BYTES: usize = 256 << 10;
 /// When a full device is tried again that cannot tell when it has room.
 const BUSY_RETRY: Duration = Duration::from_millis(1);
 
+/// A descriptor that goes on reporting an error which the device does not know of would keep the engine
+/// awake for ever: after so many reports in a row, without a frame in between, the device has failed.
+const HUNG_LIMIT: u8 = 16;
+
 /// One interface of the stack and its device.
 pub(super) struct Slot {
     pub(super) iface: IfaceId,
@@ -36,6 +41,8 @@ pub(super) struct Slot {
     /// It was reported writable and refused a frame all the same, so its descriptor says nothing about
     /// room (an eventfd is always writable): it is tried again after [`BUSY_RETRY`], or when it is readable.
     distrusted: bool,
+    /// How often in a row its descriptor reported an error or a hang-up of which the device said nothing.
+    hung: u8,
     /// It took a frame since the engine last looked at it.
     transmitted: bool,
     error: Option<Errno>,
@@ -54,6 +61,7 @@ pub(super) struct Watch {
 #[derive(Default)]
 pub(super) struct Devices {
     slots: Vec<Slot>,
+    last_frame: Option<Instant>,
 }
 
 impl Devices {
@@ -72,6 +80,7 @@ impl Devices {
             blocked: false,
             told_writable: false,
             distrusted: false,
+            hung: 0,
             transmitted: false,
             error: None,
         });
@@ -84,9 +93,18 @@ impl Devices {
         for slot in &mut self.slots {
             slot.transmitted = false;
             slot.blocked = false;
-            more |= slot.receive_batch(stack, now);
+            let (frames, full) = slot.receive_batch(stack, now);
+            more |= full;
+            if frames > 0 {
+                self.last_frame = Some(now);
+            }
         }
         more
+    }
+
+    /// When the last frame came.
+    pub(super) fn last_frame(&self) -> Option<Instant> {
+        self.last_frame
     }
 
     /// Sends what the stack has to send, until it has nothing more or the devices are full.
@@ -150,10 +168,16 @@ impl Devices {
         }
     }
 
-    /// The descriptor of this device is writable.
-    pub(super) fn is_writable(&mut self, watch: &Watch) {
-        if let Some(slot) = self.slots.get_mut(watch.slot) {
-            slot.told_writable = true;
+    /// What poll(2) said about the descriptor of this device.
+    pub(super) fn report(&mut self, watch: &Watch, said: PollFlags) {
+        let Some(slot) = self.slots.get_mut(watch.slot) else { return };
+        slot.told_writable = said.contains(PollFlags::OUT);
+        if !said.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            slot.hung = 0;
+        } else if slot.hung < HUNG_LIMIT {
+            slot.hung += 1;
+        } else {
+            slot.error.get_or_insert(Errno::EIO);
         }
     }
 
@@ -174,26 +198,28 @@ impl Slot {
         self.blocked && !self.distrusted && self.fd.is_some()
     }
 
-    fn receive_batch(&mut self, stack: &mut Stack, now: Instant) -> bool {
-        let Some(device) = self.device.as_mut().filter(|_| self.error.is_none()) else { return false };
+    /// How many frames were read, and whether the batch is full, so that there may be more.
+    fn receive_batch(&mut self, stack: &mut Stack, now: Instant) -> (usize, bool) {
+        let Some(device) = self.device.as_mut().filter(|_| self.error.is_none()) else { return (0, false) };
         let mut bytes = 0;
-        for _ in 0..BATCH_FRAMES {
+        for frames in 0..BATCH_FRAMES {
             match device.receive(now) {
                 Ok(Some(frame)) => {
+                    self.hung = 0;
                     bytes += frame.chunk.len();
                     stack.handle_frame(now, self.iface, frame.as_frame());
                     if bytes >= BATCH_BYTES {
-                        return true;
+                        return (frames + 1, true);
                     }
                 }
-                Ok(None) => return false,
+                Ok(None) => return (frames, false),
                 Err(e) => {
                     self.error = Some(e);
-                    return false;
+                    return (frames, false);
                 }
             }
         }
-        true
+        (BATCH_FRAMES, true)
     }
 }
 
@@ -212,6 +238,7 @@ impl Sink for DeviceSink<'_> {
             Ok(()) => {
                 slot.transmitted = true;
                 slot.told_writable = false;
+                slot.hung = 0;
                 slot.distrusted = false;
                 Ok(())
             }

@@ -8,6 +8,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use std::time::Duration;
 use std::vec::Vec;
 
+/// Longest sleep while there is traffic. Each request of an application arms a retransmission timer, at
+/// least 200 ms ahead; an engine that slept for ever would have to be woken by each of them.
+const DOZE: Duration = Duration::from_millis(20);
+
+/// How long after the last frame there still is traffic.
+const TRAFFIC: Duration = Duration::from_secs(1);
+
 /// What comes after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -19,9 +26,9 @@ enum Next {
 pub(super) fn run(shared: &Shared) {
     let _end = Ending(shared);
     let mut watch = Vec::new();
-    let mut writable = Vec::new();
-    while let Next::Sleep(until) = turn(shared, &mut watch, &writable) {
-        sleep(shared, &watch, until, &mut writable);
+    let mut said = Vec::new();
+    while let Next::Sleep(until) = turn(shared, &mut watch, &said) {
+        sleep(shared, &watch, until, &mut said);
     }
 }
 
@@ -42,10 +49,10 @@ impl Drop for Ending<'_> {
 }
 
 /// Works until there is nothing to do, and gives way to the application after each batch.
-fn turn(shared: &Shared, watch: &mut Vec<Watch>, writable: &[usize]) -> Next {
+fn turn(shared: &Shared, watch: &mut Vec<Watch>, said: &[PollFlags]) -> Next {
     let mut locked = shared.lock();
-    for w in writable.iter().filter_map(|&i| watch.get(i)) {
-        locked.devices.is_writable(w);
+    for (w, &said) in watch.iter().zip(said) {
+        locked.devices.report(w, said);
     }
     loop {
         let inner = &mut *locked.guard;
@@ -65,19 +72,21 @@ fn turn(shared: &Shared, watch: &mut Vec<Watch>, writable: &[usize]) -> Next {
         if !more && locked.deadline > time {
             let inner = &mut *locked.guard;
             inner.devices.watch(watch);
-            inner.asleep_until = Some(inner.deadline);
+            let doze = inner.devices.last_frame().is_some_and(|t| time - t < TRAFFIC);
+            let until = if doze { inner.deadline.min(time + DOZE) } else { inner.deadline };
+            inner.asleep_until = Some(until);
             inner.asleep_blocked = inner.devices.blocked();
-            return Next::Sleep(inner.deadline);
+            return Next::Sleep(until);
         }
         locked.give_way();
     }
 }
 
 /// Sleeps until a device or the bell wants something, or until `until`. Spins first if asked to: it
-/// spares the 30 us that waking a sleeping core takes. Afterwards `writable` lists which of `watch` are.
-fn sleep(shared: &Shared, watch: &[Watch], until: Instant, writable: &mut Vec<usize>) {
+/// spares the 30 us that waking a sleeping core takes. `said` is what poll(2) then says about each of `watch`.
+fn sleep(shared: &Shared, watch: &[Watch], until: Instant, said: &mut Vec<PollFlags>) {
     let mut fds = Vec::with_capacity(watch.len() + 1);
-    fds.push(PollFd::new(&shared.bell, PollFlags::IN));
+    fds.push(PollFd::new(&shared.bell.0, PollFlags::IN));
     for w in watch {
         let interest = if w.writable { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         fds.push(PollFd::new(&*w.fd, interest));
@@ -87,10 +96,10 @@ fn sleep(shared: &Shared, watch: &[Watch], until: Instant, writable: &mut Vec<us
         let _ = rustix::event::poll(&mut fds, timeout(until).as_ref());
     }
     if fds[0].revents().contains(PollFlags::IN) {
-        let _ = rustix::io::read(&shared.bell, &mut [0; 8]);
+        shared.hear();
     }
-    writable.clear();
-    writable.extend((0..watch.len()).filter(|&i| fds[i + 1].revents().contains(PollFlags::OUT)));
+    said.clear();
+    said.extend(fds[1..].iter().map(PollFd::revents));
 }
 
 fn spin(fds: &mut [PollFd<'_>], until: Instant) -> bool {

@@ -2,7 +2,7 @@
 
 use super::builder::Builder;
 use super::engine;
-use super::shared::{Shared, now};
+use super::shared::{Locked, Shared, now};
 use crate::Stack;
 use crate::config::Config;
 use crate::errno::Errno;
@@ -116,11 +116,7 @@ impl Runtime {
     /// Every device that failed.
     pub fn device_errors(&self) -> Vec<DeviceError> {
         let inner = self.owner.shared.lock();
-        inner
-            .devices
-            .errors()
-            .map(|(s, error)| DeviceError { interface: s.name.clone(), error })
-            .collect()
+        inner.devices.errors().map(|(s, error)| DeviceError { interface: s.name.clone(), error }).collect()
     }
 
     /// Is it still at work? `Err` says why every call fails.
@@ -140,32 +136,37 @@ impl Runtime {
     /// `TimedOut`: `timeout` passed first, and something may not have arrived. The runtime is stopped all
     /// the same. `ENETDOWN`: it had stopped before, or its devices failed.
     pub fn shutdown(&self, timeout: Duration) -> io::Result<()> {
-        let result = self.owner.shared.finish(timeout);
+        let begun = self.owner.shared.begin_shutdown()?;
+        let result = self.owner.shared.finish(begun, timeout);
         self.owner.stop();
         Ok(result?)
     }
 }
 
 impl Shared {
-    /// Closes everything and waits for the peers' acknowledgments.
-    fn finish(&self, timeout: Duration) -> Result<(), Errno> {
-        let deadline = std::time::Instant::now().checked_add(timeout);
+    /// Closes everything; from here on every call fails, while the engine goes on.
+    fn begin_shutdown(&self) -> Result<Locked<'_>, Errno> {
         let mut locked = self.lock();
         locked.alive()?;
         let time = now();
         locked.close_all(time);
+        locked.stopped = Some(Errno::ENETDOWN);
         locked.waiters.wake_all();
         locked.settle(time);
+        Ok(locked)
+    }
+
+    /// Waits for the peers' acknowledgments.
+    fn finish(&self, mut locked: Locked<'_>, timeout: Duration) -> Result<(), Errno> {
+        let deadline = std::time::Instant::now().checked_add(timeout);
         locked.progress_waiters += 1;
         let mut in_time = true;
         let result = loop {
             if !locked.is_closing() {
                 break Ok(());
             }
-            if let Err(e) = locked.alive() {
-                break Err(e);
-            }
-            if locked.devices.all_failed() {
+            // The engine panicked, or there is nothing left to send through.
+            if locked.stop_engine || locked.devices.all_failed() {
                 break Err(Errno::ENETDOWN);
             }
             if !in_time {

@@ -9,10 +9,9 @@ use crate::tcp::State;
 use crate::time::Instant;
 use crate::{SocketId, Stack};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::event::EventfdFlags;
 use std::boxed::Box;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 /// Told of every event but readiness, with the lock held.
@@ -23,8 +22,8 @@ pub(super) struct Shared {
     /// A lock that is fair now and then (`parking_lot`): with the one of `std`, an application that
     /// receives in a tight loop keeps the engine out for milliseconds.
     inner: Mutex<Inner>,
-    /// An eventfd that the engine sleeps on.
-    pub(super) bell: OwnedFd,
+    /// What the engine sleeps on, besides the devices: a pipe, because every Unix has that.
+    pub(super) bell: (PipeReader, PipeWriter),
     /// Signalled by the engine after each turn while somebody waits for connections to finish.
     pub(super) progress: Condvar,
     /// How long the engine looks for work before it sleeps.
@@ -66,7 +65,9 @@ impl Shared {
         observer: Option<Observer>,
         spin: std::time::Duration,
     ) -> std::io::Result<Self> {
-        let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let bell = std::io::pipe()?;
+        rustix::io::ioctl_fionbio(&bell.0, true)?;
+        rustix::io::ioctl_fionbio(&bell.1, true)?;
         let inner = Inner {
             stack,
             devices,
@@ -101,10 +102,15 @@ impl Shared {
         Ok(result)
     }
 
-    /// Wakes the engine. The descriptor is sticky: a ring before the sleep ends the sleep.
+    /// Wakes the engine. A ring before the sleep ends the sleep.
     pub(super) fn ring(&self) {
-        // It can only fail when the counter is at its limit, and then the engine wakes anyway.
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        // It can only fail when the pipe is full, and then the engine wakes anyway.
+        let _ = (&self.bell.1).write(&[1]);
+    }
+
+    /// Hears the bell, so that the next sleep is one.
+    pub(super) fn hear(&self) {
+        let _ = (&self.bell.0).read(&mut [0; 64]);
     }
 
     /// Ends the runtime: closes what is open, as the end of a process does, stops the engine, and
@@ -160,11 +166,14 @@ impl Inner {
         }
     }
 
-    fn settle(&mut self, now: Instant) {
+    /// True if the engine has to look at once: a device is gone whose descriptor it sleeps on.
+    fn settle(&mut self, now: Instant) -> bool {
+        let mut look = false;
         self.devices.transmit(&mut self.stack, now);
         while self.devices.bury(&mut self.stack, now) {
             self.devices.transmit(&mut self.stack, now);
             self.waiters.wake_all();
+            look = true;
         }
         while let Some(event) = self.stack.poll_event() {
             match event {
@@ -178,6 +187,7 @@ impl Inner {
         }
         let timer = self.stack.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
         self.deadline = timer.min(self.devices.deadline(now));
+        look
     }
 }
 
@@ -193,9 +203,9 @@ impl Locked<'_> {
     /// What follows every change: sends, wakes, and notes whether the engine sleeps too long now.
     pub(super) fn settle(&mut self, now: Instant) {
         let inner = &mut *self.guard;
-        inner.settle(now);
+        let look = inner.settle(now);
         if let Some(until) = inner.asleep_until
-            && (inner.deadline < until || inner.devices.blocked() > inner.asleep_blocked)
+            && (look || inner.deadline < until || inner.devices.blocked() > inner.asleep_blocked)
         {
             inner.asleep_until = None; // One ring per sleep.
             self.kick = true;
@@ -248,7 +258,7 @@ impl Drop for Locked<'_> {
             self.kick = true;
         }
         if self.kick {
-            // With the lock still held for these 0.2 us; ringing after letting go would need the guard
+            // With the lock still held for these 0.3 us; ringing after letting go would need the guard
             // to be optional.
             self.shared.ring();
         }

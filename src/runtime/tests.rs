@@ -105,10 +105,11 @@ fn a_wait_ends_when_its_time_is_over_and_asks_once_more() {
     let rt = Runtime::builder(config()).start().unwrap();
     let asked = AtomicUsize::new(0);
     let begin = std::time::Instant::now();
-    let r: Result<(), _> = rt.shared().wait(no_socket(1), READABLE, until(Duration::from_millis(50)), |_, _| {
-        asked.fetch_add(1, SeqCst);
-        Err(Errno::EAGAIN)
-    });
+    let r: Result<(), _> =
+        rt.shared().wait(no_socket(1), READABLE, until(Duration::from_millis(50)), |_, _| {
+            asked.fetch_add(1, SeqCst);
+            Err(Errno::EAGAIN)
+        });
     assert_eq!(r, Err(Errno::EAGAIN));
     assert!(begin.elapsed() >= Duration::from_millis(50));
     assert!(begin.elapsed() < LIMIT);
@@ -225,6 +226,16 @@ fn a_device_that_fails_is_named_and_nobody_hangs() {
     assert!(writer.write_all(&[1]).is_err());
     // The rest of the stack goes on.
     assert_eq!(rt.is_alive(), Ok(()));
+}
+
+#[test]
+fn a_descriptor_that_only_hangs_up_is_a_failed_device() {
+    let (device, writer, _, _) = probe();
+    let mut b = Runtime::builder(config());
+    b.interface(Box::new(device), interface("probe0"));
+    let rt = b.start().unwrap();
+    drop(writer);
+    wait_for(|| rt.device_error().is_some_and(|e| e.error == Errno::EIO));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Readiness, pending errors, and the lines of `ss`.
 
-use super::table::Kind;
 use super::types::{Readiness, SocketSummary, Type};
 use crate::SocketId;
 use crate::errno::{Errno, Result};
 use crate::ip::protocol;
 use crate::stack::Stack;
+use crate::stack::table::Kind;
 use crate::tcp::{State, Tcb};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 /// # Status
 impl Stack {
@@ -75,7 +76,16 @@ impl Stack {
         for c in self.conns.values().filter(|c| c.tcb.socket.is_none()) {
             lines.push(tcp_line(None, &c.tcb));
         }
-        lines.extend(self.records());
+        lines.extend(
+            self.half_open
+                .values()
+                .map(|e| record_line(State::SynReceived, e.record.local(), e.record.remote())),
+        );
+        lines.extend(
+            self.time_wait
+                .values()
+                .map(|e| record_line(State::TimeWait, e.record.local(), e.record.remote())),
+        );
         lines
     }
 
@@ -126,4 +136,9 @@ fn tcp_line(socket: Option<SocketId>, t: &Tcb) -> SocketSummary {
         local: t.local,
         remote: t.remote,
     }
+}
+
+fn record_line(state: State, local: SocketAddr, remote: SocketAddr) -> SocketSummary {
+    let (ty, protocol) = (Type::Stream, protocol::TCP);
+    SocketSummary { socket: None, ty, protocol, state, recv_queue: 0, send_queue: 0, local, remote }
 }

@@ -262,7 +262,7 @@ impl Stack {
         let reuse = conn.hold.take().map_or((false, false), |s| (s.reuse_addr, s.reuse_port));
         let record = TimeWait::new(&conn.tcb);
         let acks = core::mem::take(&mut conn.tcb.rcv.ack.due) > 0;
-        let mut env = self.around.env(now);
+        let env = self.around.env(now);
         let until = now + env.config.profile.time_wait;
         // The block holds what the application has not read yet, and is closed for all else.
         conn.tcb.retire();
@@ -479,28 +479,4 @@ impl Conn {
 
 fn share(local: core::net::IpAddr, reuse: (bool, bool)) -> Share {
     Share { reuse_addr: reuse.0, reuse_port: reuse.1, ..Share::new(LocalAddr::Exact(local)) }
-}
-
-/// # Records
-impl Stack {
-    /// The lines of `ss` for half-open and TIME-WAIT records.
-    pub(crate) fn records(&self) -> impl Iterator<Item = crate::socket::SocketSummary> + '_ {
-        let line = |state, local, remote| crate::socket::SocketSummary {
-            socket: None,
-            ty: crate::socket::Type::Stream,
-            protocol: protocol::TCP,
-            state,
-            recv_queue: 0,
-            send_queue: 0,
-            local,
-            remote,
-        };
-        let half = self
-            .half_open
-            .values()
-            .map(move |e| line(State::SynReceived, e.record.local(), e.record.remote()));
-        let old =
-            self.time_wait.values().map(move |e| line(State::TimeWait, e.record.local(), e.record.remote()));
-        half.chain(old)
-    }
 }

@@ -3,11 +3,11 @@
 
 use super::recovery::scoreboard::Delivery;
 use super::segment::Segment;
-use super::state::State;
 use super::tcb::{Signals, Tcb};
-use super::timer::Timer;
 use crate::env::Env;
 use crate::event::TcpHappening;
+use crate::event::Timer;
+use crate::state::State;
 use crate::time::Duration;
 use crate::wire::options::SackBlock;
 use crate::wire::{Seq, TcpFlags};
@@ -35,7 +35,6 @@ impl Tcb {
     pub(crate) fn process_ack(&mut self, env: &mut Env<'_>, seg: &Segment) {
         self.keepalive.probes = 0;
         self.probes = 0;
-        self.rcv.last_at = if seg.payload_len == 0 { env.now } else { self.rcv.last_at };
         let window_before = self.snd.wnd;
         if seg.ack.at_or_after(self.snd.una) {
             self.update_window(seg);

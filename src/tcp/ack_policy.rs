@@ -2,8 +2,8 @@
 //! sends while the peer is in slow start.
 
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
+use crate::event::Timer;
 use crate::profile::Profile;
 use crate::time::{Duration, Instant};
 

@@ -2,12 +2,12 @@
 //! with the checks of RFC 7323 and RFC 5961 where these put them.
 
 use super::segment::Segment;
-use super::state::State;
 use super::tcb::Tcb;
 use crate::env::Env;
 use crate::event::{SegmentInfo, TcpHappening};
 use crate::ip::Datagram;
 use crate::reason::Drop;
+use crate::state::State;
 use crate::time::{Duration, Instant};
 use crate::wire::TcpFlags;
 
@@ -57,6 +57,7 @@ impl Tcb {
         }
         self.check_ack(env, seg)?;
         self.keep_timestamp(env.now, seg);
+        self.rcv.last_at = env.now;
         self.handshake_ack(env, seg)?;
         self.process_ack(env, seg);
         self.refuse_after_close(env, seg)?;
@@ -84,7 +85,7 @@ impl Tcb {
             return Ok(());
         }
         // A pure ACK that was overtaken by another carries nothing that could do harm.
-        if seg.len() == 0 && seg.seq == self.rcv.nxt && seg.ack == self.snd.una {
+        if seg.seq_len() == 0 && seg.seq == self.rcv.nxt && seg.ack == self.snd.una {
             return Ok(());
         }
         self.answer_unacceptable(env, seg);

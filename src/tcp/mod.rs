@@ -2,7 +2,7 @@
 //! a value that takes segments, timeouts and calls, and gives plans for segments.
 //!
 //! Read in this order:
-//! - `state` (the states and their transitions), `tcb` (what a connection knows), `segment`
+//! - [`crate::state`] (the states and their transitions), `tcb` (what a connection knows), `segment`
 //! - the way in: `input` (the steps of section 3.10.7.4), `ack`, `receive`, `urgent`
 //! - the way out: `output`, `mss`, `window`, `ack_policy`
 //! - the ends: `handshake`, `half_open`, `close`, `time_wait`
@@ -29,7 +29,6 @@ pub mod recovery;
 mod rtt;
 mod segment;
 mod settings;
-mod state;
 mod tcb;
 mod time_wait;
 mod timer;
@@ -37,14 +36,15 @@ mod urgent;
 mod user;
 mod window;
 
+pub use crate::event::Timer;
+pub use crate::state::{Cause, State, TRANSITIONS, Transition};
 pub use half_open::{HalfOpen, HalfOpenVerdict};
 pub use input::Verdict;
 pub(crate) use isn::{initial_sequence, timestamp_offset};
 pub use output::{Plan, ProbeKind};
 pub use segment::{CHECKSUM_OFFSET, Header, Segment};
 pub use settings::Settings;
-pub use state::{Cause, State, TRANSITIONS, Transition};
 pub(crate) use tcb::Opening;
 pub use tcb::{Signals, Tcb};
 pub use time_wait::{TimeWait, TimeWaitVerdict};
-pub use timer::{Timer, TimerTable};
+pub use timer::TimerTable;

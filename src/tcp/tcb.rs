@@ -9,7 +9,6 @@ use super::recovery::scoreboard::Scoreboard;
 use super::rtt::Rtt;
 use super::segment::Header;
 use super::settings::Settings;
-use super::state::{Cause, State};
 use super::timer::TimerTable;
 use super::urgent::{RecvUrgent, SendUrgent};
 use crate::buf::{RecvQueue, SendQueue};
@@ -17,6 +16,7 @@ use crate::env::Env;
 use crate::errno::Errno;
 use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::Path;
+use crate::state::{Cause, State};
 use crate::time::{Duration, Instant};
 use crate::wire::Seq;
 use crate::wire::options::SackBlock;
@@ -134,8 +134,10 @@ pub struct RecvSide {
     pub ack: super::ack_policy::AckPolicy,
     /// Auto-tuning of the receive buffer.
     pub tune: super::autotune::RecvTuning,
-    /// When data last came.
+    /// When a segment last came.
     pub last_at: Instant,
+    /// When data last came.
+    pub last_data_at: Instant,
 }
 
 /// A connection.
@@ -278,6 +280,7 @@ impl Tcb {
                 ack: super::ack_policy::AckPolicy::new(profile),
                 tune: super::autotune::RecvTuning::default(),
                 last_at: env.now,
+                last_data_at: env.now,
             },
             sack_ok: profile.sack,
             ts_ok: profile.timestamps,

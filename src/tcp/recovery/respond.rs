@@ -6,11 +6,11 @@ use super::scoreboard::Mark;
 use super::tlp::{self, ProbeOutcome};
 use super::{Phase, Undo};
 use crate::env::Env;
+use crate::event::Timer;
 use crate::event::{RetransmitCause, TcpHappening};
 use crate::tcp::ack::AckOutcome;
 use crate::tcp::congestion::{AckInfo, Congestion};
 use crate::tcp::tcb::Tcb;
-use crate::tcp::timer::Timer;
 use crate::wire::Seq;
 
 impl Tcb {

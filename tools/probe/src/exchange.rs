@@ -88,7 +88,7 @@ impl Wire {
         let mut iface = [IfaceId::LOOPBACK; 2];
         let stacks = [0, 1].map(|i| {
             let number = i as u8 + 1;
-            let config = Config { secret: [number.into(), 0x7072_6f62_65], ..Config::default() };
+            let config = Config { secret: [number.into(), 0x70_726f_6265], ..Config::default() };
             let mut stack = Stack::new(now, config);
             iface[i] = stack.add_interface(
                 now,

@@ -1,11 +1,11 @@
 //! What a socket is: its place in the table, and what belongs to the descriptor rather than to the
 //! connection.
 
-use super::types::{Domain, Type};
+use super::Stack;
+use super::ports::Share;
 use crate::endpoint::LocalAddr;
 use crate::errno::{Errno, Result};
-use crate::stack::Stack;
-use crate::stack::ports::Share;
+use crate::posix::{self, Domain, Type};
 use crate::tcp::{Settings, Tcb};
 use crate::{ConnId, IfaceId, SocketId};
 use alloc::boxed::Box;
@@ -109,7 +109,7 @@ impl Socket {
 
     /// The unspecified address of its family.
     pub(crate) fn unspecified(&self) -> SocketAddr {
-        super::types::unspecified(self.domain)
+        posix::unspecified(self.domain)
     }
 
     /// The address that a wildcard binding reads back as.
