@@ -23,6 +23,16 @@ pub struct RecvTuning {
 const LEAST_RTT: Duration = Duration::from_millis(1);
 
 impl RecvTuning {
+    /// The round trip as the receiver sees it (tcpi_rcv_rtt).
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Octets the application read in a round trip (tcpi_rcv_space).
+    pub fn space(&self) -> usize {
+        self.space
+    }
+
     /// The connection is established.
     pub fn starting(now: Instant) -> Self {
         Self { since: now, ..Self::default() }

@@ -297,6 +297,7 @@ impl Tcb {
             }
         }
         env.stats.count.tcp_ofo_queued += 1;
+        self.count.rcv_ooopack += 1;
         if let Some(duplicate) = self.rcv.ofo.insert(self.rcv.nxt, first, chunk) {
             self.report_duplicate(env, duplicate);
         }
@@ -304,6 +305,7 @@ impl Tcb {
     }
 
     fn deliver(&mut self, chunk: Chunk) {
+        self.count.bytes_received += chunk.len() as u64;
         self.rcv.nxt += chunk.len() as u32;
         self.rcv.queue.push(chunk);
         if self.rcv.queue.len() >= self.settings.recv_lowat {

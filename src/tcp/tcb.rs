@@ -2,6 +2,7 @@
 //! 3.3.1. What is done with it stands in the files beside this one, one concept each.
 
 use super::congestion::{Congestion, Controller, Window};
+use super::info::Tally;
 use super::keepalive::KeepAlive;
 use super::receive::Reassembly;
 use super::recovery::Recovery;
@@ -151,7 +152,7 @@ pub struct Tcb {
     pub remote: SocketAddr,
     /// The socket that holds it; `None` for an orphan and before accept.
     pub socket: Option<SocketId>,
-    /// The state. Changed by [`Tcb::go`] only.
+    /// The state. Changed by `Tcb::go` only.
     pub state: State,
     /// It was opened by a listener (RFC 9293 MUST-11).
     pub passive: bool,
@@ -201,6 +202,8 @@ pub struct Tcb {
     pub soft_error: Option<Errno>,
     /// What changed.
     pub signals: Signals,
+    /// Counts for TCP_INFO.
+    pub(crate) count: Tally,
     /// A RST to send before the block goes away.
     pub farewell: Option<Header>,
 }
@@ -299,6 +302,7 @@ impl Tcb {
             error: None,
             soft_error: None,
             signals: Signals::empty(),
+            count: Tally::default(),
             farewell: None,
             settings,
         }
