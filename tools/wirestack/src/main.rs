@@ -1,1 +1,6 @@
+//! The command `wirestack`.
+mod error;
+mod http;
+mod ladder;
+mod trace;
 fn main() {}
