@@ -6,7 +6,7 @@ use rustix::net::{Shutdown, shutdown, sockopt::set_tcp_congestion};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use wirestack_lab::Namespace;
 
@@ -31,7 +31,8 @@ pub struct Peer {
     addr: SocketAddr,
     received: Arc<AtomicU64>,
     listener: Arc<TcpListener>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
+    /// The connection that each thread serves: the stack under test may vanish without a word.
+    open: Arc<Mutex<Vec<Option<TcpStream>>>>,
     ended: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -53,17 +54,14 @@ impl Peer {
             threads: Vec::new(),
         };
         let count = if role == Role::Echo { ACCEPTORS } else { 1 };
-        for _ in 0..count {
+        peer.lock().resize_with(count, || None);
+        for index in 0..count {
             let (listener, received) = (peer.listener.clone(), peer.received.clone());
             let (open, ended) = (peer.open.clone(), peer.ended.clone());
             let body = move || {
                 machine::pin(machine::PEER_CPU);
                 while let Ok((stream, _)) = listener.accept() {
-                    if role != Role::Echo
-                        && let Ok(s) = stream.try_clone()
-                    {
-                        open.lock().unwrap_or_else(PoisonError::into_inner).push(s);
-                    }
+                    open.lock().unwrap_or_else(PoisonError::into_inner)[index] = stream.try_clone().ok();
                     if ended.load(Relaxed) {
                         return;
                     }
@@ -74,6 +72,10 @@ impl Peer {
             peer.threads.push(ns.thread("kernel-peer", body)?);
         }
         Ok(peer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<TcpStream>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it listens.
@@ -92,7 +94,7 @@ impl Drop for Peer {
         self.ended.store(true, Relaxed);
         // Wakes accept(2) with an error.
         let _ = shutdown(&*self.listener, Shutdown::Both);
-        for s in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for s in self.lock().iter_mut().filter_map(Option::take) {
             let _ = s.shutdown(std::net::Shutdown::Both);
         }
         for t in self.threads.drain(..) {
