@@ -6,7 +6,7 @@
 
 use crate::errno::Errno;
 use crate::reason::Drop;
-use crate::tcp::State;
+use crate::state::State;
 use crate::time::{Duration, Instant};
 use crate::wire::Seq;
 use crate::{ConnId, IfaceId, SocketId};
@@ -89,7 +89,7 @@ pub enum TcpHappening {
     /// A timer of the connection expired.
     TimerFired {
         /// Which.
-        timer: crate::tcp::Timer,
+        timer: Timer,
         /// How often in a row (RTO backoff, probes sent).
         attempt: u32,
     },
@@ -132,6 +132,42 @@ pub enum TcpHappening {
         /// Why.
         reason: Drop,
     },
+}
+
+/// A timer of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum Timer {
+    /// Retransmission (RFC 6298), also of SYN and FIN.
+    Retransmit,
+    /// Tail-loss probe (RFC 8985 section 7).
+    TailLossProbe,
+    /// Reordering window of RACK (RFC 8985 section 6.3).
+    Rack,
+    /// Zero-window probe (RFC 9293 section 3.8.6.1).
+    Persist,
+    /// Delayed ACK (RFC 9293 section 3.8.6.3).
+    DelayedAck,
+    /// Keep-alive (RFC 9293 section 3.8.4).
+    KeepAlive,
+    /// FIN-WAIT-2 of an orphan.
+    FinWait2,
+    /// Corked data is sent after all (tcp(7): TCP_CORK, 200 ms).
+    Cork,
+}
+
+impl Timer {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Retransmit,
+        Self::TailLossProbe,
+        Self::Rack,
+        Self::Persist,
+        Self::DelayedAck,
+        Self::KeepAlive,
+        Self::FinWait2,
+        Self::Cork,
+    ];
 }
 
 /// Why a segment was sent once more.

@@ -1,9 +1,9 @@
 //! shutdown(2) and close(2), with SO_LINGER.
 
-use super::table::Kind;
 use super::types::Shutdown;
 use crate::errno::{Errno, Result};
 use crate::stack::Stack;
+use crate::stack::table::Kind;
 use crate::tcp::State;
 use crate::time::Instant;
 use crate::{ConnId, SocketId};

@@ -1,11 +1,11 @@
 //! send(2) and recv(2) on streams, and the dispatch to datagram sockets.
 
-use super::table::Kind;
 use super::types::{MsgFlags, RecvMsg};
 use crate::SocketId;
 use crate::buf::Chunk;
 use crate::errno::{Errno, Result};
 use crate::stack::Stack;
+use crate::stack::table::Kind;
 use crate::time::Instant;
 use core::net::SocketAddr;
 
@@ -20,7 +20,7 @@ impl Stack {
         match self.sock(id)?.kind {
             Kind::Connected(conn) => {
                 let c = self.conns.get_mut(conn).ok_or(Errno::EPIPE)?;
-                let sent = c.tcb.send(&mut self.around.env(now), data, flags);
+                let sent = c.tcb.send(data, flags);
                 self.make_ready(conn);
                 sent
             }
@@ -55,10 +55,11 @@ impl Stack {
     /// # Errors
     /// As [`Self::send`]; `EOPNOTSUPP` for other sockets.
     pub fn send_bytes(&mut self, now: Instant, id: SocketId, data: &mut bytes::Bytes) -> Result<usize> {
+        let _ = now;
         match self.sock(id)?.kind {
             Kind::Connected(conn) => {
                 let c = self.conns.get_mut(conn).ok_or(Errno::EPIPE)?;
-                let sent = c.tcb.send_bytes(&mut self.around.env(now), data);
+                let sent = c.tcb.send_bytes(data);
                 self.make_ready(conn);
                 sent
             }

@@ -2,7 +2,7 @@
 //! block returns `EAGAIN` or `EINPROGRESS`, and [`Event::Socket`](crate::Event::Socket) tells when to
 //! try again.
 //!
-//! Read in this order: [`types`] (the words), `table` (what a socket is), `name` (socket, bind,
+//! Read in this order: [`types`] (the words), `name` (socket, bind,
 //! connect, listen, accept, addresses), `message` (send and receive), `datagram` (UDP and raw),
 //! `ending` (shutdown, close), `options`, `status` (readiness, errors, the lines of `ss`).
 
@@ -12,7 +12,6 @@ mod message;
 mod name;
 mod options;
 mod status;
-pub(crate) mod table;
 pub mod types;
 
 pub use types::*;

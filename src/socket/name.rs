@@ -1,12 +1,12 @@
 //! socket(2), bind(2), connect(2), listen(2), accept(2), getsockname(2), getpeername(2).
 
-use super::table::{Kind, Listener, Socket};
 use super::types::{Domain, Type};
 use crate::endpoint::{Endpoint, LocalAddr, Tuple};
 use crate::errno::{Errno, Result};
 use crate::ip::{Path, protocol};
 use crate::raw::RawSocket;
 use crate::stack::demux::Flow;
+use crate::stack::table::{Kind, Listener, Socket};
 use crate::stack::{Conn, Stack};
 use crate::tcp::{Opening, Settings, State, Tcb};
 use crate::time::Instant;
@@ -151,6 +151,7 @@ impl Stack {
             reuse_port: socket.reuse_port,
             backlog,
             half_open: 0,
+            cookie_at: None,
             queue: VecDeque::new(),
         }));
         self.demux.listen_insert(local, port, socket.iface, id);

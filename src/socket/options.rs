@@ -1,10 +1,10 @@
 //! setsockopt(2) and getsockopt(2): the values and errors of Linux (socket(7), tcp(7), ip(7), ipv6(7)).
 
-use super::table::{Kind, Socket};
 use super::types::{Domain, OptionName, SocketOption, Type};
 use crate::SocketId;
 use crate::errno::{Errno, Result};
 use crate::stack::Stack;
+use crate::stack::table::{Kind, Socket};
 use crate::tcp::{Settings, Signals};
 use crate::time::Instant;
 use core::time::Duration;
@@ -263,7 +263,7 @@ impl crate::tcp::Tcb {
             O::NoDelay(true) | O::Cork(false) => self.push(),
             O::QuickAck(true) => self.ack_pending_now(),
             O::KeepAlive(_) | O::KeepIdle(_) | O::KeepInterval(_) | O::KeepCount(_) => {
-                self.restart_keepalive(env)
+                self.restart_keepalive(env);
             }
             O::Congestion(algorithm) => self.change_congestion(algorithm),
             O::MaxSegment(_) => self.update_mss(&env.config.profile),

@@ -1,13 +1,15 @@
 //! Readiness, pending errors, and the lines of `ss`.
 
-use super::table::Kind;
 use super::types::{Readiness, SocketSummary, Type};
 use crate::SocketId;
 use crate::errno::{Errno, Result};
 use crate::ip::protocol;
 use crate::stack::Stack;
-use crate::tcp::{State, Tcb};
+use crate::stack::table::Kind;
+use crate::tcp::{State, Tcb, TcpInfo};
+use crate::time::Instant;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 /// # Status
 impl Stack {
@@ -68,6 +70,20 @@ impl Stack {
         }
     }
 
+    /// TCP_INFO: the state of the connection of a stream socket.
+    ///
+    /// # Errors
+    /// `EBADF`, `EOPNOTSUPP` if the socket is no stream, `ENOTCONN` if it never was connected.
+    pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo> {
+        match self.sock(id)?.kind {
+            Kind::Connected(conn) => {
+                Ok(self.tcb(conn).ok_or(Errno::ENOTCONN)?.info(now, &self.around.config.profile))
+            }
+            Kind::Fresh(_) | Kind::Listening(_) => Err(Errno::ENOTCONN),
+            Kind::Udp | Kind::Raw => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
     /// Every socket, every connection that no socket holds, every half-open and TIME-WAIT record: the
     /// lines of `ss`.
     pub fn sockets(&self) -> Vec<SocketSummary> {
@@ -75,7 +91,16 @@ impl Stack {
         for c in self.conns.values().filter(|c| c.tcb.socket.is_none()) {
             lines.push(tcp_line(None, &c.tcb));
         }
-        lines.extend(self.records());
+        lines.extend(
+            self.half_open
+                .values()
+                .map(|e| record_line(State::SynReceived, e.record.local(), e.record.remote())),
+        );
+        lines.extend(
+            self.time_wait
+                .values()
+                .map(|e| record_line(State::TimeWait, e.record.local(), e.record.remote())),
+        );
         lines
     }
 
@@ -126,4 +151,9 @@ fn tcp_line(socket: Option<SocketId>, t: &Tcb) -> SocketSummary {
         local: t.local,
         remote: t.remote,
     }
+}
+
+fn record_line(state: State, local: SocketAddr, remote: SocketAddr) -> SocketSummary {
+    let (ty, protocol) = (Type::Stream, protocol::TCP);
+    SocketSummary { socket: None, ty, protocol, state, recv_queue: 0, send_queue: 0, local, remote }
 }

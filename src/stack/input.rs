@@ -154,7 +154,7 @@ impl Stack {
 
 /// `Stack::wake`, where only a part of the machine is at hand.
 fn wake(
-    sockets: &mut slotmap::SlotMap<crate::SocketId, crate::socket::table::Socket>,
+    sockets: &mut slotmap::SlotMap<crate::SocketId, crate::stack::table::Socket>,
     awake: &mut alloc::collections::VecDeque<crate::SocketId>,
     id: crate::SocketId,
 ) {

@@ -11,13 +11,14 @@
 //!
 //! Read in this order: this file (what it owns), `input` (a frame on its way in), `transmit` (on the
 //! way out), `connections` (their life from SYN to TIME-WAIT), `timeouts`; then the tables: [`demux`],
-//! [`ports`], [`wheel`]. The socket calls stand one layer up, in [`crate::socket`].
+//! [`ports`], [`wheel`], `table` (what a socket is). The socket calls stand one layer up, in [`crate::socket`].
 
 mod connections;
 pub mod demux;
 mod errors;
 mod input;
 pub mod ports;
+pub(crate) mod table;
 mod timeouts;
 mod transmit;
 pub mod wheel;
@@ -30,7 +31,6 @@ use crate::event::{Event, Events};
 use crate::ip::{Cidr, Interface, Ip, NeighbourEntry, Route};
 use crate::raw::RawTable;
 use crate::rng::Rng;
-use crate::socket::table::Socket;
 use crate::stats::Stats;
 use crate::tcp::{HalfOpen, Tcb, TimeWait};
 use crate::time::Instant;
@@ -42,6 +42,7 @@ use alloc::vec::Vec;
 use demux::{Demux, HalfOpenId, TimeWaitId};
 use ports::PortTable;
 use slotmap::SlotMap;
+use table::Socket;
 use wheel::{TimerId, TimerWheel};
 
 pub use crate::ip::InterfaceConfig;
@@ -70,15 +71,15 @@ pub(crate) struct Conn {
 
 /// A half-open connection and its timer.
 #[derive(Debug)]
-struct HalfOpenEntry {
-    record: HalfOpen,
+pub(crate) struct HalfOpenEntry {
+    pub(crate) record: HalfOpen,
     timer: TimerId,
 }
 
 /// A TIME-WAIT record and its timer.
 #[derive(Debug)]
-struct TimeWaitEntry {
-    record: TimeWait,
+pub(crate) struct TimeWaitEntry {
+    pub(crate) record: TimeWait,
     timer: TimerId,
     /// The connection it was.
     conn: ConnId,
@@ -112,8 +113,8 @@ pub struct Stack {
     pub(crate) raw: RawTable,
     pub(crate) sockets: SlotMap<SocketId, Socket>,
     pub(crate) conns: SlotMap<ConnId, Box<Conn>>,
-    half_open: SlotMap<HalfOpenId, HalfOpenEntry>,
-    time_wait: SlotMap<TimeWaitId, TimeWaitEntry>,
+    pub(crate) half_open: SlotMap<HalfOpenId, HalfOpenEntry>,
+    pub(crate) time_wait: SlotMap<TimeWaitId, TimeWaitEntry>,
     /// TIME-WAIT records in the order they began; those that are gone are skipped.
     time_wait_order: VecDeque<TimeWaitId>,
     orphans: usize,

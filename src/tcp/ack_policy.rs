@@ -2,8 +2,8 @@
 //! sends while the peer is in slow start.
 
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
+use crate::event::Timer;
 use crate::profile::Profile;
 use crate::time::{Duration, Instant};
 
@@ -83,6 +83,11 @@ impl AckPolicy {
                 t
             }
         });
+    }
+
+    /// How long an ACK waits now (tcpi_ato).
+    pub(crate) fn timeout(&self, profile: &Profile) -> Duration {
+        self.delay(profile)
     }
 
     fn delay(&self, profile: &Profile) -> Duration {

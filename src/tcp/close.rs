@@ -1,11 +1,11 @@
 //! Ends: shutdown, close, abort, the peer's FIN and RST (RFC 9293 sections 3.6, 3.10.4, 3.10.5).
 
 use super::segment::Header;
-use super::state::{Cause, State};
 use super::tcb::{Signals, Tcb};
-use super::timer::Timer;
 use crate::env::Env;
 use crate::errno::Errno;
+use crate::event::Timer;
+use crate::state::{Cause, State};
 use crate::wire::TcpFlags;
 
 impl Tcb {
@@ -123,9 +123,8 @@ impl Tcb {
     /// The peer's FIN was received in order (RFC 9293 section 3.10.7.4, eighth).
     pub(crate) fn on_fin(&mut self, env: &mut Env<'_>) {
         match self.state {
-            State::SynReceived | State::Established => self.go(env, Cause::RcvFin),
-            // The ACK of our FIN was processed before: here it is not acknowledged yet.
-            State::FinWait1 => self.go(env, Cause::RcvFin),
+            // In FIN-WAIT-1 the ACK of our FIN was looked at before: here it is not acknowledged yet.
+            State::SynReceived | State::Established | State::FinWait1 => self.go(env, Cause::RcvFin),
             State::FinWait2 => {
                 self.timers.clear_all();
                 self.go(env, Cause::RcvFin);

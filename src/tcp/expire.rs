@@ -1,12 +1,12 @@
 //! What each timer does when it expires.
 
 use super::output::ProbeKind;
-use super::state::{Cause, State};
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
 use crate::errno::Errno;
 use crate::event::TcpHappening;
+use crate::event::Timer;
+use crate::state::{Cause, State};
 use crate::time::Duration;
 
 impl Tcb {
@@ -48,7 +48,6 @@ impl Tcb {
         if matches!(self.state, State::SynSent | State::SynReceived) {
             self.snd.syn_due = true;
             self.syn_retries = self.syn_retries.saturating_add(1);
-            self.rtt.syn_was_lost();
         } else {
             self.enter_loss(env);
         }

@@ -4,14 +4,14 @@
 use super::input::{Step, Verdict};
 use super::recovery::scoreboard::Delivery;
 use super::segment::Segment;
-use super::state::{Cause, State};
 use super::tcb::{Opening, Signals, Tcb};
-use super::timer::Timer;
 use crate::ConnId;
 use crate::env::Env;
+use crate::event::Timer;
 use crate::ip::Datagram;
 use crate::profile::Profile;
 use crate::reason::Drop;
+use crate::state::{Cause, State};
 use crate::wire::{TcpFlags, TcpOptions};
 
 /// RFC 7323 section 2.3: a larger shift counts as this.
@@ -121,6 +121,9 @@ impl Tcb {
         } else if let Some(ts) = seg.options.timestamps.filter(|ts| self.ts_ok && ts.echo != 0) {
             let ms = self.ts_now(env.now).wrapping_sub(ts.echo).clamp(1, 1 << 30);
             self.rtt.sample(env.now, crate::time::Duration::from_millis(u64::from(ms)), &env.config.profile);
+        }
+        if self.syn_retries > 0 {
+            self.rtt.syn_was_lost();
         }
         self.rtt.reset_backoff();
         self.retransmit_since = None;

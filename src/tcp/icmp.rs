@@ -1,11 +1,11 @@
 //! What errors from the network do to a connection (RFC 9293 section 3.9.2.2, RFC 5927, RFC 5461).
 
-use super::state::State;
 use super::tcb::Tcb;
 use crate::env::Env;
 use crate::errno::Errno;
 use crate::event::RetransmitCause;
 use crate::ip::{ErrorKind, Path};
+use crate::state::State;
 use crate::wire::Seq;
 
 impl Tcb {
@@ -42,7 +42,7 @@ impl Tcb {
         self.update_mss(&env.config.profile);
         if self.snd.mss < before {
             let mss = self.snd.mss;
-            let lost = self.board.mark_lost(RetransmitCause::PathMtu, |s| Some(s.len() > mss));
+            let lost = self.board.mark_lost(RetransmitCause::PathMtu, |s| Some(s.octets() > mss));
             if lost.is_some() {
                 // Not congestion: the window stays, RFC 1191 section 6.5.
                 self.recovery.phase = super::recovery::Phase::Loss;

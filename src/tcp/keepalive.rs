@@ -1,11 +1,11 @@
 //! Keep-alive probes (RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6).
 
 use super::output::ProbeKind;
-use super::state::State;
 use super::tcb::Tcb;
-use super::timer::Timer;
 use crate::env::Env;
 use crate::errno::Errno;
+use crate::event::Timer;
+use crate::state::State;
 use crate::time::Duration;
 
 /// Probing of an idle peer.

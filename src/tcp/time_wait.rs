@@ -2,12 +2,12 @@
 //! connection of the same addresses (RFC 9293 section 3.10.7.4, RFC 1337, RFC 6191).
 
 use super::segment::{Header, Segment};
-use super::state::State;
 use super::tcb::Tcb;
 use crate::ConnId;
 use crate::env::Env;
 use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::reason::Drop;
+use crate::state::State;
 use crate::time::Instant;
 use crate::wire::options::{OptionWriter, Timestamps};
 use crate::wire::{Seq, TcpFlags};
@@ -105,7 +105,7 @@ impl TimeWait {
         if is_last_fin {
             return self.acknowledge(env, Drop::TcpTimeWait, true);
         }
-        if !in_window || seg.len() > 0 {
+        if !in_window || seg.seq_len() > 0 {
             return self.acknowledge(env, Drop::TcpTimeWait, false);
         }
         V::Dropped(Drop::TcpTimeWait)

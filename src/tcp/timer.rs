@@ -1,43 +1,8 @@
 //! The timers of a connection: an enum-indexed table of deadlines.
 
+use crate::event::Timer;
 use crate::time::Instant;
 use core::fmt;
-
-/// A timer of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(usize)]
-pub enum Timer {
-    /// Retransmission (RFC 6298), also of SYN and FIN.
-    Retransmit,
-    /// Tail-loss probe (RFC 8985 section 7).
-    TailLossProbe,
-    /// Reordering window of RACK (RFC 8985 section 6.3).
-    Rack,
-    /// Zero-window probe (RFC 9293 section 3.8.6.1).
-    Persist,
-    /// Delayed ACK (RFC 9293 section 3.8.6.3).
-    DelayedAck,
-    /// Keep-alive (RFC 9293 section 3.8.4).
-    KeepAlive,
-    /// FIN-WAIT-2 of an orphan.
-    FinWait2,
-    /// Corked data is sent after all (tcp(7): TCP_CORK, 200 ms).
-    Cork,
-}
-
-impl Timer {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Retransmit,
-        Self::TailLossProbe,
-        Self::Rack,
-        Self::Persist,
-        Self::DelayedAck,
-        Self::KeepAlive,
-        Self::FinWait2,
-        Self::Cork,
-    ];
-}
 
 /// The deadlines of one connection.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The user calls of RFC 9293 section 3.10 on a connection: SEND, RECEIVE, STATUS.
 
-use super::state::State;
 use super::tcb::Tcb;
 use super::urgent::{OobOctet, RecvUrgent};
 use crate::buf::Chunk;
 use crate::env::Env;
 use crate::errno::{Errno, Result};
-use crate::socket::{MsgFlags, Readiness};
+use crate::posix::{MsgFlags, Readiness};
+use crate::state::State;
 use bytes::Bytes;
 
 impl Tcb {
@@ -35,33 +35,32 @@ impl Tcb {
     }
 
     /// send(2): takes what there is room for.
-    pub(crate) fn send(&mut self, env: &mut Env<'_>, data: &[u8], flags: MsgFlags) -> Result<usize> {
+    pub(crate) fn send(&mut self, data: &[u8], flags: MsgFlags) -> Result<usize> {
         self.check_sendable()?;
         if data.is_empty() {
             return Ok(0);
         }
         let n = self.room_or_wait()?.min(data.len());
         self.snd.queue.push(&data[..n]);
-        self.after_write(env, n == data.len(), flags);
-        if n < data.len() {
-            self.snd.wants_room = true;
-        }
+        self.after_write(n == data.len(), flags);
+        self.snd.wants_room |= n < data.len();
         Ok(n)
     }
 
     /// Takes octets from the front of `data` without copying them.
-    pub(crate) fn send_bytes(&mut self, env: &mut Env<'_>, data: &mut Bytes) -> Result<usize> {
+    pub(crate) fn send_bytes(&mut self, data: &mut Bytes) -> Result<usize> {
         self.check_sendable()?;
         if data.is_empty() {
             return Ok(0);
         }
         let n = self.room_or_wait()?.min(data.len());
         self.snd.queue.push_shared(data.split_to(n));
-        self.after_write(env, true, MsgFlags::empty());
+        self.after_write(true, MsgFlags::empty());
+        self.snd.wants_room |= !data.is_empty();
         Ok(n)
     }
 
-    fn after_write(&mut self, _env: &mut Env<'_>, whole: bool, flags: MsgFlags) {
+    fn after_write(&mut self, whole: bool, flags: MsgFlags) {
         self.snd.more = flags.contains(MsgFlags::MORE) && whole;
         if flags.contains(MsgFlags::OOB) && whole {
             self.snd.urgent.up = Some(self.queue_end());
@@ -194,9 +193,7 @@ impl Tcb {
             if waiting >= self.settings.recv_lowat.max(1) && !only_oob {
                 r |= Readiness::IN;
             }
-            if self.snd.fin || self.state == State::Closed {
-                r |= Readiness::OUT;
-            } else if self.is_writable() {
+            if self.snd.fin || self.state == State::Closed || self.is_writable() {
                 r |= Readiness::OUT;
             }
             if matches!(self.rcv.urgent.octet, OobOctet::Here(_)) && self.rcv.urgent.mark.is_some() {

@@ -4,7 +4,7 @@ use crate::IfaceId;
 use crate::buf::Chunk;
 use crate::endpoint::{Endpoint, LocalAddr};
 use crate::errno::{Errno, Result};
-use crate::socket::{Domain, Readiness};
+use crate::posix::{Domain, Readiness};
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
 

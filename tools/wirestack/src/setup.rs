@@ -261,24 +261,24 @@ fn wrap(
         None => device,
     };
     let Some(path) = &flags.capture else { return Ok((device, None)) };
-    let (device, handle) = capture(device, path, name)?;
+    let (device, handle) = capture(device, path, name, false)?;
     Ok((device, Some((path.clone(), handle))))
 }
 
 /// Puts an impairment around a device.
 pub fn impair(device: AnyDevice, config: &ImpairConfig, seed: Option<u64>) -> AnyDevice {
-    let mut config = config.clone();
+    let mut config = *config;
     if let Some(seed) = seed {
         config.seed = seed;
     }
     Box::new(Impair::new(device, config))
 }
 
-/// Puts a capture around a device.
-pub fn capture(device: AnyDevice, path: &Path, name: &str) -> Outcome<(AnyDevice, CaptureFile)> {
+/// Puts a capture around a device. `cut`: super-segments are written as the frames of a wire.
+pub fn capture(device: AnyDevice, path: &Path, name: &str, cut: bool) -> Outcome<(AnyDevice, CaptureFile)> {
     let cannot = || format!("cannot write the capture {}", path.display());
     let file = File::create(path).doing(cannot)?;
-    let options = CaptureOptions { interface: name.to_owned(), ..CaptureOptions::default() }
+    let options = CaptureOptions { interface: name.to_owned(), cut, ..CaptureOptions::default() }
         .wall_clock(wirestack::runtime::now());
     let capture = Capture::new(device, BufWriter::with_capacity(1 << 20, file), options).doing(cannot)?;
     let handle = capture.handle();

@@ -1,12 +1,13 @@
 //! What a socket is: its place in the table, and what belongs to the descriptor rather than to the
 //! connection.
 
-use super::types::{Domain, Type};
+use super::Stack;
+use super::ports::Share;
 use crate::endpoint::LocalAddr;
 use crate::errno::{Errno, Result};
-use crate::stack::Stack;
-use crate::stack::ports::Share;
+use crate::posix::{self, Domain, Type};
 use crate::tcp::{Settings, Tcb};
+use crate::time::Instant;
 use crate::{ConnId, IfaceId, SocketId};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -59,6 +60,8 @@ pub(crate) struct Listener {
     pub(crate) backlog: usize,
     /// Half-open connections.
     pub(crate) half_open: usize,
+    /// When a SYN cookie was last sent: for a while after it ACKs may carry one.
+    pub(crate) cookie_at: Option<Instant>,
     /// Connections to accept, in the order in which they were established.
     pub(crate) queue: VecDeque<ConnId>,
 }
@@ -109,7 +112,7 @@ impl Socket {
 
     /// The unspecified address of its family.
     pub(crate) fn unspecified(&self) -> SocketAddr {
-        super::types::unspecified(self.domain)
+        posix::unspecified(self.domain)
     }
 
     /// The address that a wildcard binding reads back as.
