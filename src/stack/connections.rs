@@ -388,6 +388,14 @@ impl Stack {
         }
     }
 
+    /// Routes or addresses came: what could not be sent may go now.
+    pub(super) fn make_all_ready(&mut self) {
+        let ids: Vec<_> = self.conns.keys().collect();
+        for id in ids {
+            self.make_ready(id);
+        }
+    }
+
     /// Brings the wheel up to the connection's earliest deadline. A later deadline leaves the entry
     /// where it is: it fires early once and is armed anew, which is cheaper than moving it with every
     /// segment.
