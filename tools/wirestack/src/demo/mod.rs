@@ -36,7 +36,7 @@ const BOLD: Style = Style::new().bold();
 #[derive(Debug, Args)]
 pub struct Demo {
     /// Octets in each direction: 4M, 500K, 1000000
-    #[arg(long, default_value = "4M", value_parser = size)]
+    #[arg(long, default_value = "1M", value_parser = size)]
     size: u64,
     /// What is wrong with the link, in both directions
     #[arg(long, value_name = "SPEC", default_value = "loss=2%,delay=10ms")]
@@ -69,7 +69,7 @@ pub fn run(args: &Demo) -> Outcome {
         Some(seed) => seed,
         None => u64::from(random().doing(|| "cannot get random bits".into())?),
     };
-    let (watcher, observer) = watch::channel();
+    let (watcher, end, observer) = watch::channel();
     let (stage, capture) = Stage::set_up(args, seed, observer)?;
     let ladder = Ladder::new(columns());
     introduce(args, &stage, seed, &ladder);
@@ -89,6 +89,7 @@ pub fn run(args: &Demo) -> Outcome {
     drop(over);
     let _ = watchdog.join();
     stage.take_down();
+    end.tell();
     let seen = drawing.join().map_err(|_| Failure::new("the ladder could not be drawn"))?;
     let counters = capture.finish().doing(|| format!("cannot write {}", args.capture.display()))?;
 
@@ -99,7 +100,9 @@ pub fn run(args: &Demo) -> Outcome {
     let report = report.map_err(|e| {
         if late.load(Ordering::SeqCst) {
             let limit = time_limit(args.size).as_secs();
-            Failure::new(format!("the transfer was not over after {limit} s: try a smaller --size or a milder --impair"))
+            Failure::new(format!(
+                "the transfer was not over after {limit} s: try a smaller --size or a milder --impair"
+            ))
         } else {
             Failure::new(format!("the transfer failed: {}", text(&e)))
         }
@@ -125,7 +128,8 @@ fn random() -> io::Result<u32> {
 }
 
 fn columns() -> usize {
-    let known = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
+    let known =
+        io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
     known.map_or(DEFAULT_WIDTH, |w| usize::from(w.ws_col)).max(1)
 }
 
@@ -170,7 +174,8 @@ fn wrong_with(impair: &ImpairConfig) -> String {
 fn conclude(report: &Report, seen: &watch::Seen) {
     anstream::println!();
     let line = |what: &str, done: &Done| {
-        let (style, verdict) = if done.is_good() { (GOOD, "equal") } else { (AnsiColor::Red.on_default(), "DIFFERENT") };
+        let (style, verdict) =
+            if done.is_good() { (GOOD, "equal") } else { (AnsiColor::Red.on_default(), "DIFFERENT") };
         let rate = done.octets as f64 * 8e-6 / done.took.as_secs_f64().max(1e-9);
         anstream::println!(
             "{what:<9} {} in {:.2} s, {rate:.1} Mbit/s; SHA-256 at both ends {}… {style}{verdict}{style:#}",
