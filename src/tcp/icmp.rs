@@ -42,7 +42,7 @@ impl Tcb {
         self.update_mss(&env.config.profile);
         if self.snd.mss < before {
             let mss = self.snd.mss;
-            let lost = self.board.mark_lost(RetransmitCause::PathMtu, |s| Some(s.len() > mss));
+            let lost = self.board.mark_lost(RetransmitCause::PathMtu, |s| Some(s.octets() > mss));
             if lost.is_some() {
                 // Not congestion: the window stays, RFC 1191 section 6.5.
                 self.recovery.phase = super::recovery::Phase::Loss;

@@ -64,13 +64,13 @@ impl Segment {
     }
 
     /// SEG.LEN: payload octets, SYN and FIN counted as one each.
-    pub fn len(&self) -> u32 {
+    pub fn seq_len(&self) -> u32 {
         self.payload_len as u32 + u32::from(self.has(TcpFlags::SYN)) + u32::from(self.has(TcpFlags::FIN))
     }
 
     /// The sequence number after the segment.
     pub fn end(&self) -> Seq {
-        self.seq + self.len()
+        self.seq + self.seq_len()
     }
 
     /// The sequence number of the first payload octet.
@@ -144,7 +144,7 @@ mod tests {
         let s = Segment::parse(&out[..n], None).unwrap();
         assert_eq!((s.src_port, s.dst_port, s.seq, s.ack), (1, 65_535, Seq(0xffff_fffe), Seq(7)));
         assert_eq!((s.flags, s.window, s.urgent, s.header_len), (h.flags, 0xabcd, 9, 24));
-        assert_eq!((s.options.mss, s.len(), s.end()), (Some(1400), 0, Seq(0xffff_fffe)));
+        assert_eq!((s.options.mss, s.seq_len(), s.end()), (Some(1400), 0, Seq(0xffff_fffe)));
     }
 
     #[test]

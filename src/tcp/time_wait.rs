@@ -105,7 +105,7 @@ impl TimeWait {
         if is_last_fin {
             return self.acknowledge(env, Drop::TcpTimeWait, true);
         }
-        if !in_window || seg.len() > 0 {
+        if !in_window || seg.seq_len() > 0 {
             return self.acknowledge(env, Drop::TcpTimeWait, false);
         }
         V::Dropped(Drop::TcpTimeWait)

@@ -57,7 +57,7 @@ impl Tcb {
         // new one replaces it.
         if self.rcv.urgent.mark == Some(self.copied_seq())
             && !self.settings.oob_inline
-            && self.rcv.queue.len() > 0
+            && !self.rcv.queue.is_empty()
         {
             self.rcv.queue.consume(1);
         }

@@ -193,9 +193,7 @@ impl Tcb {
             if waiting >= self.settings.recv_lowat.max(1) && !only_oob {
                 r |= Readiness::IN;
             }
-            if self.snd.fin || self.state == State::Closed {
-                r |= Readiness::OUT;
-            } else if self.is_writable() {
+            if self.snd.fin || self.state == State::Closed || self.is_writable() {
                 r |= Readiness::OUT;
             }
             if matches!(self.rcv.urgent.octet, OobOctet::Here(_)) && self.rcv.urgent.mark.is_some() {

@@ -53,7 +53,7 @@ pub struct Sent {
 
 impl Sent {
     /// Octets of sequence space.
-    pub fn len(&self) -> u32 {
+    pub fn octets(&self) -> u32 {
         self.end.distance(self.seq)
     }
 
@@ -245,7 +245,7 @@ impl Scoreboard {
                 let mut rest = front;
                 rest.seq = una;
                 rest.mark -= Mark::SYN;
-                rest.count = segments(rest.len(), mss).min(front.count);
+                rest.count = segments(rest.octets(), mss).min(front.count);
                 gone.end = una;
                 gone.mark -= Mark::FIN;
                 gone.count = front.count - rest.count;
@@ -275,8 +275,8 @@ impl Scoreboard {
         a.mark -= Mark::FIN;
         b.seq = at;
         b.mark -= Mark::SYN;
-        a.count = segments(a.len(), mss);
-        b.count = segments(b.len(), mss);
+        a.count = segments(a.octets(), mss);
+        b.count = segments(b.octets(), mss);
         self.tally(&whole, false);
         self.tally(&a, true);
         self.tally(&b, true);
