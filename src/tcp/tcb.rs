@@ -431,7 +431,7 @@ impl Tcb {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::tcp) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::event::{EventFilter, Events};
@@ -439,8 +439,8 @@ mod tests {
     use crate::stats::Stats;
     use crate::{IfaceId, ip};
 
-    #[test]
-    fn the_send_queue_does_not_shift_when_una_comes_by_the_iss_again_after_4_gib() {
+    /// A block in ESTABLISHED with an ISS of 7000, of which nothing was sent.
+    pub(in crate::tcp) fn established() -> Tcb {
         let (config, mut rng) = (Config::default(), Rng::new([0; 2]));
         let (mut stats, mut events) = (Stats::default(), Events::new(EventFilter::NONE, 0));
         let now = Instant::ZERO;
@@ -455,11 +455,15 @@ mod tests {
             path: ip::Path { iface: IfaceId(1), next_hop: addr.ip(), src: addr.ip(), mtu: 1500 },
             path_generation: 0,
         };
-        let mut t = Tcb::new(&env, ConnId::default(), open);
-        t.state = State::SynSent;
+        Tcb { state: State::Established, ..Tcb::new(&env, ConnId::default(), open) }
+    }
+
+    #[test]
+    fn the_send_queue_does_not_shift_when_una_comes_by_the_iss_again_after_4_gib() {
+        let mut t = established();
         t.snd.queue.push(&[0; 10]);
-        assert_eq!((t.queue_seq(), t.unsent()), (Seq(7001), 10));
-        t.state = State::Established;
         assert_eq!((t.queue_seq(), t.unsent(), t.queue_end()), (Seq(7000), 10, Seq(7010)));
+        t.state = State::SynSent;
+        assert_eq!((t.queue_seq(), t.unsent()), (Seq(7001), 10));
     }
 }
