@@ -4,6 +4,7 @@
 use super::Chunk;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// Octets of a block that the send queue fills: the payload of one super-segment and a little.
@@ -186,6 +187,30 @@ impl RecvQueue {
         }
     }
 
+    /// Copies many small pieces together if that frees more than half of the memory: a peer that sends
+    /// octet by octet makes us hold 65 octets for each.
+    pub fn compact(&mut self) {
+        if self.held <= 2 * (self.len + CHUNK_OVERHEAD * (self.len / BLOCK + 1)) {
+            return;
+        }
+        let (old, len) = (core::mem::take(&mut self.chunks), self.len);
+        *self = Self::default();
+        let mut block = Vec::with_capacity(len.min(BLOCK));
+        for chunk in old {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(BLOCK - block.len()));
+                block.extend_from_slice(now);
+                rest = later;
+                if block.len() == BLOCK {
+                    self.push(Chunk::copy_from(&block));
+                    block.clear();
+                }
+            }
+        }
+        self.push(Chunk::copy_from(&block));
+    }
+
     /// Copies octets from `offset` on into `out` without removing them; returns how many.
     pub fn peek(&self, mut offset: usize, out: &mut [u8]) -> usize {
         let mut done = 0;
@@ -250,7 +275,6 @@ impl RecvQueue {
 mod tests {
     use super::*;
     use alloc::vec;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     proptest! {
@@ -303,5 +327,22 @@ mod tests {
         assert_eq!(&out, b"abcde");
         assert_eq!((q.len(), q.read_chunk(9).as_deref()), (2, Some(&b"fg"[..])));
         assert_eq!((q.len(), q.memory()), (0, 0));
+    }
+
+    #[test]
+    fn compacting_changes_nothing_that_is_read() {
+        let mut q = RecvQueue::default();
+        let data: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        for piece in data.chunks(3) {
+            q.push(Chunk::copy_from(piece));
+        }
+        q.consume(1);
+        q.compact();
+        assert_eq!(q.len(), data.len() - 1);
+        assert!(q.memory() <= data.len() + 4 * CHUNK_OVERHEAD, "{}", q.memory());
+        let mut out = vec![0; data.len()];
+        assert_eq!(q.read(&mut out), data.len() - 1);
+        assert_eq!(&out[..data.len() - 1], &data[1..]);
+        assert_eq!(q.memory(), 0);
     }
 }
