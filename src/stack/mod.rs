@@ -137,7 +137,8 @@ impl Stack {
         let events = Events::new(config.events, config.limits.events);
         let (demux, udp, raw) = (Demux::new(&mut rng), UdpTable::new(&mut rng), RawTable::new(&mut rng));
         let ports = PortTable::new(&mut rng, config.profile.ephemeral_ports);
-        let mut around = Surroundings { config, rng, stats: Stats::default(), events, blocks: Blocks::default() };
+        let mut around =
+            Surroundings { config, rng, stats: Stats::default(), events, blocks: Blocks::default() };
         let ip = Ip::new(&mut around.env(now));
         Self {
             around,

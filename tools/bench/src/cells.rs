@@ -72,7 +72,9 @@ pub fn all() -> Vec<Cell> {
     for (test, dir) in Test::ALL {
         for (family, name) in [(Family::V4, "v4"), (Family::V6, "v6")] {
             for (style, how) in [(Style::Copy, "copy"), (Style::Zero, "zero-copy")] {
-                if matches!(test, Test::RoundTrip | Test::Short) && (style, family) != (Style::Copy, Family::V4) {
+                if matches!(test, Test::RoundTrip | Test::Short)
+                    && (style, family) != (Style::Copy, Family::V4)
+                {
                     continue;
                 }
                 cells.push(Cell::new(format!("tap/direct-{name}-{how}/{dir}"), move |t| {
@@ -91,9 +93,13 @@ pub fn all() -> Vec<Cell> {
             cells.push(Cell::new(format!("tap-plain/direct-v4-copy/{dir}"), move |t| {
                 tap_direct(test, Family::V4, Style::Copy, false, false, t)
             }));
-            cells.push(Cell::new(format!("tap-plain/sockets/{dir}"), move |t| tap_sockets(test, false, false, t)));
+            cells.push(Cell::new(format!("tap-plain/sockets/{dir}"), move |t| {
+                tap_sockets(test, false, false, t)
+            }));
             for (style, how) in [(Style::Copy, "copy"), (Style::Zero, "zero-copy")] {
-                cells.push(Cell::new(format!("packet/direct-v4-{how}/{dir}"), move |t| packet_direct(test, style, t)));
+                cells.push(Cell::new(format!("packet/direct-v4-{how}/{dir}"), move |t| {
+                    packet_direct(test, style, t)
+                }));
             }
             cells.push(Cell::new(format!("tap-plain/smoltcp-spin/{dir}"), move |t| smoltcp(test, true, t)));
         }
@@ -197,10 +203,9 @@ fn kernel(test: Test, times: Times) -> io::Result<Outcome> {
     Ok(match test {
         Test::In => Outcome::one(GBPS, linux::receive_bulk(&rig.other, &peer, times)?),
         Test::Out => Outcome::one(GBPS, linux::send_bulk(&rig.other, &peer, times)?),
-        Test::RoundTrip => Outcome {
-            values: linux::ping_pong(&rig.other, &peer, times)?.finish(),
-            ..Outcome::default()
-        },
+        Test::RoundTrip => {
+            Outcome { values: linux::ping_pong(&rig.other, &peer, times)?.finish(), ..Outcome::default() }
+        }
         Test::Short => Outcome::one(PER_SECOND, linux::short_connections(&rig.other, &peer, times)?),
     })
 }

@@ -92,8 +92,7 @@ fn run(o: &Options) -> io::Result<()> {
         warm_up: Duration::from_secs_f64((o.seconds / 2.0).min(0.5)),
         window: Duration::from_secs_f64(o.seconds),
     };
-    let mut rows: Vec<Row> =
-        cells.iter().map(|c| Row { cell: c.name.clone(), ..Row::default() }).collect();
+    let mut rows: Vec<Row> = cells.iter().map(|c| Row { cell: c.name.clone(), ..Row::default() }).collect();
     for turn in 1..=o.runs {
         for (cell, row) in cells.iter().zip(&mut rows) {
             eprintln!("{turn}/{} {}", o.runs, cell.name);

@@ -128,11 +128,7 @@ fn serve(mut stream: &TcpStream, role: Role, received: &AtomicU64) -> io::Result
 /// A client of the kernel in `ns`.
 pub fn connect(ns: &Namespace, addr: SocketAddr) -> io::Result<TcpStream> {
     let stream = ns.run(|| -> io::Result<_> {
-        let s = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::STREAM,
-            None,
-        )?;
+        let s = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)?;
         set_tcp_congestion(&s, "cubic")?;
         rustix::net::connect(&s, &addr)?;
         Ok(TcpStream::from(s))

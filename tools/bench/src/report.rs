@@ -55,7 +55,12 @@ pub fn markdown(machine: &str, rows: &[Row]) -> String {
             );
         }
         if row.metrics.is_empty() {
-            let _ = writeln!(out, "| {} | failed | - | - | 0 | {foreign:.0} | {} |", row.cell, troubles.join("; "));
+            let _ = writeln!(
+                out,
+                "| {} | failed | - | - | 0 | {foreign:.0} | {} |",
+                row.cell,
+                troubles.join("; ")
+            );
         }
     }
     out
