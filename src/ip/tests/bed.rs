@@ -74,13 +74,8 @@ impl Host {
         let mut stats = Stats::default();
         let mut events = Events::new(EventFilter::ALL, 1 << 16);
         let now = Instant::from_secs(1000);
-        let ip = Ip::new(&mut Env {
-            now,
-            config: &config,
-            rng: &mut rng,
-            stats: &mut stats,
-            events: &mut events,
-        });
+        let ip =
+            Ip::new(&mut Env { now, config: &config, rng: &mut rng, stats: &mut stats, events: &mut events });
         Self { ip, config, rng, stats, events, now, room: usize::MAX, out: Vec::new(), drops: Vec::new() }
     }
 
@@ -100,7 +95,12 @@ impl Host {
         Self::with_caps(Capabilities { medium: Medium::Ip, mtu, max_gso: 0, tx_checksum: false })
     }
 
-    pub fn add(&mut self, capabilities: Capabilities, addresses: &[&str], detect_duplicates: bool) -> IfaceId {
+    pub fn add(
+        &mut self,
+        capabilities: Capabilities,
+        addresses: &[&str],
+        detect_duplicates: bool,
+    ) -> IfaceId {
         let config = InterfaceConfig {
             name: String::from("eth0"),
             mac: MAC,
@@ -224,7 +224,9 @@ impl Host {
     }
 
     pub fn conflicts(&mut self) -> usize {
-        core::iter::from_fn(|| self.events.pop()).filter(|e| matches!(e, Event::AddressConflict { .. })).count()
+        core::iter::from_fn(|| self.events.pop())
+            .filter(|e| matches!(e, Event::AddressConflict { .. }))
+            .count()
     }
 }
 
