@@ -47,7 +47,7 @@ impl Bed {
         };
         let result = self.reassembly.add(&mut env, fragment);
         // In a flood the books are looked at now and then: it takes a while.
-        if self.reassembly.packets.len() < 50 || id % 1000 == 0 {
+        if self.reassembly.packets.len() < 50 || id.is_multiple_of(1000) {
             self.check();
         }
         result
@@ -61,7 +61,7 @@ impl Bed {
         assert!(r.bytes <= self.config.limits.reassembly_bytes);
         assert!(r.packets.len() <= self.config.limits.reassemblies);
         for p in r.packets.values() {
-            assert_eq!(p.have * usize::from(!p.spoiled), p.parts.values().map(|c| c.len()).sum::<usize>());
+            assert_eq!(p.have * usize::from(!p.spoiled), p.parts.values().map(Chunk::len).sum::<usize>());
         }
     }
 }

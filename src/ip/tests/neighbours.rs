@@ -440,8 +440,8 @@ fn time_may_jump() {
     h.now = Instant::from_secs(1);
     send(&mut h, "10.0.0.2");
     h.now = Instant::from_secs(30 * 86_400);
-    h.call(|ip, env| ip.handle_timeout(env));
+    h.call(crate::ip::Ip::handle_timeout);
     send(&mut h, "10.0.0.2");
     h.now = Instant::from_nanos(u64::MAX);
-    h.call(|ip, env| ip.handle_timeout(env));
+    h.call(crate::ip::Ip::handle_timeout);
 }

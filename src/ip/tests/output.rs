@@ -311,7 +311,7 @@ fn raw_packets_are_completed() {
     // What is set stays.
     let packet = ipv4("10.0.0.77", "10.0.0.2", 99, 0, &[], b"payload");
     h.call(|ip, env| ip.enqueue_raw(env, &path, &packet)).unwrap();
-    assert_eq!(h.sent(), [packet.clone()]);
+    assert_eq!(h.sent()[..], [&packet[..]]);
     for bad in [&packet[..19], &[0x45; 19], &[0x44; 40], &[0x65; 40], &[0x4f; 40], &[]] {
         assert_eq!(h.call(|ip, env| ip.enqueue_raw(env, &path, bad)), Err(Errno::EINVAL));
     }

@@ -85,7 +85,7 @@ impl Bed {
     fn check(&self) {
         let c = &self.cache;
         // In a flood now and then: it takes a while.
-        if c.table.len() > 50 && c.clock % 64 != 0 {
+        if c.table.len() > 50 && !c.clock.is_multiple_of(64) {
             return;
         }
         assert_eq!(c.unresolved, c.table.values().filter(|n| n.is_unresolved()).count());
