@@ -6,6 +6,7 @@ use super::ports::Share;
 use super::{Conn, HalfOpenEntry, Stack, TimeWaitEntry, TimerKey};
 use crate::endpoint::{LocalAddr, Tuple};
 use crate::errno::Errno;
+use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::{Datagram, Outgoing, Path, protocol};
 use crate::reason::Drop;
 use crate::tcp::{
@@ -333,6 +334,8 @@ impl Stack {
         let mut out = [0; 60];
         let len = entry.record.ack(&env, &mut out);
         env.stats.count.tcp_segs_out += 1;
+        let what = TcpHappening::Sent { segment: entry.record.ack_info(), cause: None };
+        env.events.push(Event::Tcp(TcpEvent { at: now, conn: entry.conn, local, remote, what }));
         let packet = Outgoing {
             path: &path,
             src: local.ip(),
@@ -385,6 +388,14 @@ impl Stack {
         {
             conn.queued = true;
             self.ready.push_back(id);
+        }
+    }
+
+    /// Routes or addresses came: what could not be sent may go now.
+    pub(super) fn make_all_ready(&mut self) {
+        let ids: Vec<_> = self.conns.keys().collect();
+        for id in ids {
+            self.make_ready(id);
         }
     }
 
