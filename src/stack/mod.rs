@@ -23,6 +23,7 @@ mod timeouts;
 mod transmit;
 pub mod wheel;
 
+use crate::buf::Blocks;
 use crate::config::Config;
 use crate::endpoint::Tuple;
 use crate::env::Env;
@@ -93,12 +94,13 @@ pub(crate) struct Surroundings {
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) events: Events,
+    pub(crate) blocks: Blocks,
 }
 
 impl Surroundings {
     pub(crate) fn env(&mut self, now: Instant) -> Env<'_> {
-        let Self { config, rng, stats, events } = self;
-        Env { now, config, rng, stats, events }
+        let Self { config, rng, stats, events, blocks } = self;
+        Env { now, config, rng, stats, events, blocks }
     }
 }
 
@@ -135,7 +137,8 @@ impl Stack {
         let events = Events::new(config.events, config.limits.events);
         let (demux, udp, raw) = (Demux::new(&mut rng), UdpTable::new(&mut rng), RawTable::new(&mut rng));
         let ports = PortTable::new(&mut rng, config.profile.ephemeral_ports);
-        let mut around = Surroundings { config, rng, stats: Stats::default(), events };
+        let mut around =
+            Surroundings { config, rng, stats: Stats::default(), events, blocks: Blocks::default() };
         let ip = Ip::new(&mut around.env(now));
         Self {
             around,
@@ -179,7 +182,9 @@ impl Stack {
     /// `ENODEV` without such an interface, `EEXIST` if it has the address, `EINVAL` for an address that
     /// no host can have.
     pub fn add_address(&mut self, now: Instant, iface: IfaceId, cidr: Cidr) -> Result<()> {
-        self.ip.add_address(&mut self.around.env(now), iface, cidr)
+        self.ip.add_address(&mut self.around.env(now), iface, cidr)?;
+        self.make_all_ready();
+        Ok(())
     }
 
     /// Adds a route.
@@ -188,7 +193,9 @@ impl Stack {
     /// `ENODEV` without such an interface, `EEXIST` for a route that is there, `ENETUNREACH` for a
     /// gateway that is not on a link.
     pub fn add_route(&mut self, route: Route) -> Result<()> {
-        self.ip.add_route(route)
+        self.ip.add_route(route)?;
+        self.make_all_ready();
+        Ok(())
     }
 
     /// Removes a route.

@@ -11,8 +11,8 @@ use wirestack_lab::{peer, require};
 
 const LEN: u64 = 1 << 30;
 
-/// The slowest device moves more than a hundred megabytes a second on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// An idle machine needs 5 s; this is for one that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[test]
 fn over_a_tap_with_super_segments() {

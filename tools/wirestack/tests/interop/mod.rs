@@ -17,7 +17,7 @@ pub const OURS4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 2));
 pub const OURS6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 
 /// Long enough for everything that is not a large transfer.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// How our stack is joined to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
