@@ -99,6 +99,8 @@ pub struct Profile {
     pub hop_limit: u8,
     /// First and last port that bind and connect choose by themselves (Linux: ip_local_port_range).
     pub ephemeral_ports: (u16, u16),
+    /// Answer SYNs with cookies when the SYN queue is full (RFC 4987; Linux: tcp_syncookies 1).
+    pub syn_cookies: bool,
     /// Drop a segment without a timestamp once timestamps were agreed (RFC 7323 section 3.2 SHOULD; Linux
     /// takes it).
     pub require_timestamps: bool,
@@ -140,6 +142,7 @@ impl Profile {
             invalid_ratelimit: Duration::from_millis(500),
             hop_limit: 64,
             ephemeral_ports: (32_768, 60_999),
+            syn_cookies: true,
             require_timestamps: false,
             min_mss: 48,
         }

@@ -71,6 +71,9 @@ counters! {
     tcp_timeouts, "connections given up after the last retransmission or probe";
     tcp_time_wait, "connections that entered TIME-WAIT";
     tcp_time_wait_reused, "TIME-WAIT records reused by a new SYN";
+    tcp_cookies_out, "SYN-ACKs sent with a cookie";
+    tcp_cookies_in, "handshakes completed with a cookie";
+    tcp_cookies_bad, "ACKs to a listener under pressure that carried no good cookie";
     tcp_orphans_dropped, "orphaned connections dropped for their number or age";
 }
 

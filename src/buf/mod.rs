@@ -1,7 +1,7 @@
 //! Buffers: where octets live between the device and the application.
 //!
-//! Read in this order: [`chunk`] (a range of shared octets), [`pool`] (buffers that devices read
-//! into, used again without an allocation), [`queue`] (the chunk chains of the sockets).
+//! Read in this order: `chunk` (a range of shared octets), `pool` (buffers that devices read
+//! into, used again without an allocation), `queue` (the chunk chains of the sockets).
 //!
 //! Payload is copied once by the device and once between the socket and the application; in between
 //! only [`Chunk`]s move (DESIGN D3).

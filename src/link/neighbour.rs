@@ -10,10 +10,10 @@
 //!     +------------------------------------------------------------- 3 x 1 s, no answer ---+
 //! ```
 //!
-//! The cache sends nothing itself: [`NeighbourCache::poll`] says whom to ask and who did not answer.
+//! The cache sends nothing itself: `NeighbourCache::poll` says whom to ask and who did not answer.
 //!
 //! Bounds (RFC 4861 section 7.2.2, RFC 6583): the table has a limit, at most half of it is unresolved,
-//! each unresolved neighbour holds few packets, and all together hold [`MAX_HELD`] octets. What makes
+//! each unresolved neighbour holds few packets, and all together hold `MAX_HELD` octets. What makes
 //! room is chosen so that ten thousand hosts that never answer do not keep away the one that does.
 
 use super::OwnedFrame;

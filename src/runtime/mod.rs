@@ -70,4 +70,5 @@ mod waiters;
 
 pub use builder::Builder;
 pub use handle::{DeviceError, Runtime};
+pub use shared::now;
 pub use socket::Socket;

@@ -52,7 +52,7 @@ pub(super) struct Inner {
 
 /// Now. All runtimes of a process count from the same origin, so that two of them can share an
 /// in-memory wire, whose delays are instants.
-pub(super) fn now() -> Instant {
+pub fn now() -> Instant {
     static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
     let origin = *ORIGIN.get_or_init(std::time::Instant::now);
     Instant::from_nanos(crate::time::nanos(origin.elapsed()))

@@ -151,6 +151,7 @@ impl Stack {
             reuse_port: socket.reuse_port,
             backlog,
             half_open: 0,
+            cookie_at: None,
             queue: VecDeque::new(),
         }));
         self.demux.listen_insert(local, port, socket.iface, id);

@@ -6,7 +6,8 @@ use crate::errno::{Errno, Result};
 use crate::ip::protocol;
 use crate::stack::Stack;
 use crate::stack::table::Kind;
-use crate::tcp::{State, Tcb};
+use crate::tcp::{State, Tcb, TcpInfo};
+use crate::time::Instant;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -65,6 +66,20 @@ impl Stack {
             Kind::Connected(conn) => Ok(self.tcb(conn).map_or(State::Closed, |t| t.state)),
             Kind::Listening(_) => Ok(State::Listen),
             Kind::Fresh(_) => Ok(State::Closed),
+            Kind::Udp | Kind::Raw => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
+    /// TCP_INFO: the state of the connection of a stream socket.
+    ///
+    /// # Errors
+    /// `EBADF`, `EOPNOTSUPP` if the socket is no stream, `ENOTCONN` if it never was connected.
+    pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo> {
+        match self.sock(id)?.kind {
+            Kind::Connected(conn) => {
+                Ok(self.tcb(conn).ok_or(Errno::ENOTCONN)?.info(now, &self.around.config.profile))
+            }
+            Kind::Fresh(_) | Kind::Listening(_) => Err(Errno::ENOTCONN),
             Kind::Udp | Kind::Raw => Err(Errno::EOPNOTSUPP),
         }
     }

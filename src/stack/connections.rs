@@ -9,8 +9,8 @@ use crate::errno::Errno;
 use crate::ip::{Datagram, Outgoing, Path, protocol};
 use crate::reason::Drop;
 use crate::tcp::{
-    CHECKSUM_OFFSET, HalfOpen, HalfOpenVerdict, Segment, Signals, State, Tcb, TimeWait, TimeWaitVerdict,
-    Verdict,
+    CHECKSUM_OFFSET, COOKIE_PRESSURE, HalfOpen, HalfOpenVerdict, Segment, Signals, State, Tcb, TimeWait,
+    TimeWaitVerdict, Verdict,
 };
 use crate::time::Instant;
 use crate::wire::TcpFlags;
@@ -58,7 +58,10 @@ impl Stack {
             return env.drop(Drop::TcpListenNotSyn);
         }
         if seg.has(TcpFlags::ACK) {
-            env.drop(Drop::TcpListenNotSyn);
+            if self.take_cookie(now, socket, seg, dg) {
+                return;
+            }
+            self.around.env(now).drop(Drop::TcpListenNotSyn);
             return self.refuse(now, seg, dg);
         }
         if !seg.has(TcpFlags::SYN) {
@@ -73,12 +76,19 @@ impl Stack {
     fn open_half(&mut self, now: Instant, socket: SocketId, tuple: &Tuple, seg: &Segment, dg: &Datagram<'_>) {
         let full = self.half_open.len() >= self.around.config.limits.syn_queue;
         let Some(listener) = self.sockets.get_mut(socket).and_then(|s| s.listener_mut()) else { return };
-        if full || listener.half_open > listener.backlog || listener.queue.len() > listener.backlog {
-            return self.around.env(now).drop(Drop::TcpListenBacklog);
+        let mut env = self.around.env(now);
+        let crowded = full || listener.half_open > listener.backlog;
+        if listener.queue.len() > listener.backlog || (crowded && !env.config.profile.syn_cookies) {
+            return env.drop(Drop::TcpListenBacklog);
+        }
+        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings);
+        if crowded {
+            listener.cookie_at = Some(now);
+            env.stats.count.tcp_cookies_out += 1;
+            let record = record.into_cookie(&env);
+            return self.send_syn_ack_of(now, &record);
         }
         listener.half_open += 1;
-        let env = self.around.env(now);
-        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings);
         let again = now + record.retransmit_after(&env);
         let wheel = &mut self.wheel;
         let id = self.half_open.insert_with_key(|id| HalfOpenEntry {
@@ -91,8 +101,12 @@ impl Stack {
 
     /// Sends the SYN-ACK of a half-open connection.
     pub(super) fn send_syn_ack(&mut self, now: Instant, id: HalfOpenId) {
-        let Some(entry) = self.half_open.get(id) else { return };
-        let record = &entry.record;
+        if let Some(record) = self.half_open.get(id).map(|e| e.record.clone()) {
+            self.send_syn_ack_of(now, &record);
+        }
+    }
+
+    fn send_syn_ack_of(&mut self, now: Instant, record: &HalfOpen) {
         let (local, remote) = (record.local(), record.remote());
         let max_segment = self
             .sockets
@@ -159,15 +173,45 @@ impl Stack {
             entry.record.acked = true;
             return self.around.env(now).drop(Drop::TcpAcceptQueueFull);
         }
+        if let Some(entry) = self.remove_half_open(id) {
+            self.admit(now, &entry.record, seg, dg);
+        }
+    }
+
+    /// An ACK for a listener that sent cookies lately: does it carry one?
+    fn take_cookie(&mut self, now: Instant, socket: SocketId, seg: &Segment, dg: &Datagram<'_>) -> bool {
+        let room = self.conns.len() < self.around.config.limits.connections;
+        let Some(listener) = self.sockets.get(socket).and_then(|s| s.listener()) else { return false };
+        if seg.has(TcpFlags::SYN) || listener.cookie_at.is_none_or(|at| now.since(at) > COOKIE_PRESSURE) {
+            return false;
+        }
+        let mut env = self.around.env(now);
+        let Some(record) = HalfOpen::from_cookie(&env, socket, seg, dg, &listener.settings) else {
+            env.stats.count.tcp_cookies_bad += 1;
+            return false;
+        };
+        if listener.queue.len() > listener.backlog || !room {
+            env.drop(Drop::TcpAcceptQueueFull);
+            return true;
+        }
+        env.stats.count.tcp_cookies_in += 1;
+        self.admit(now, &record, seg, dg);
+        true
+    }
+
+    /// A handshake is complete: the connection joins the accept queue, and takes the segment that
+    /// completed it.
+    fn admit(&mut self, now: Instant, record: &HalfOpen, seg: &Segment, dg: &Datagram<'_>) {
+        let socket = record.listener;
+        let Some(listener) = self.sockets.get(socket).and_then(|s| s.listener()) else { return };
         let settings = (*listener.settings).clone();
         let reuse = (listener.reuse_addr, listener.reuse_port);
-        let (local, remote) = (entry.record.local(), entry.record.remote());
+        let (local, remote) = (record.local(), record.remote());
         let Ok(path) = self.ip.path(Some(local.ip()), remote.ip(), None) else { return };
         let generation = self.ip.generation();
-        let Some(entry) = self.remove_half_open(id) else { return };
         let env = &mut self.around.env(now);
         let conn = self.conns.insert_with_key(|conn| {
-            Box::new(Conn::new(entry.record.complete(env, conn, seg, path, generation, settings)))
+            Box::new(Conn::new(record.complete(env, conn, seg, path, generation, settings)))
         });
         self.demux.replace(Tuple::new(local, remote), Flow::Connection(conn));
         self.hold_port(conn, reuse);

@@ -7,6 +7,7 @@ use crate::endpoint::LocalAddr;
 use crate::errno::{Errno, Result};
 use crate::posix::{self, Domain, Type};
 use crate::tcp::{Settings, Tcb};
+use crate::time::Instant;
 use crate::{ConnId, IfaceId, SocketId};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -59,6 +60,8 @@ pub(crate) struct Listener {
     pub(crate) backlog: usize,
     /// Half-open connections.
     pub(crate) half_open: usize,
+    /// When a SYN cookie was last sent: for a while after it ACKs may carry one.
+    pub(crate) cookie_at: Option<Instant>,
     /// Connections to accept, in the order in which they were established.
     pub(crate) queue: VecDeque<ConnId>,
 }

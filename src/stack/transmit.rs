@@ -6,6 +6,7 @@ use crate::ip::{Ip, Outgoing, protocol};
 use crate::link::{Busy, Sink};
 use crate::tcp::{CHECKSUM_OFFSET, State};
 use crate::time::Instant;
+use alloc::vec::Vec;
 
 /// Segments that one connection sends before the next has its turn.
 const TURN: usize = 16;
@@ -41,10 +42,9 @@ impl Stack {
     }
 
     fn transmit_connections(&mut self, now: Instant, sink: &mut dyn Sink) {
-        // Those whose device is busy go to the end of the list, to be tried at the next call.
-        let mut busy = 0;
-        while self.ready.len() > busy {
-            let Some(id) = self.ready.pop_front() else { break };
+        // Those whose device is busy are tried again at the next call.
+        let mut busy = Vec::new();
+        while let Some(id) = self.ready.pop_front() {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.queued = false;
             match self.transmit_connection(now, id, sink) {
@@ -56,10 +56,12 @@ impl Stack {
                 }
                 Err(Busy) => {
                     self.arm(id);
-                    self.make_ready(id);
-                    busy += 1;
+                    busy.push(id);
                 }
             }
+        }
+        for id in busy {
+            self.make_ready(id);
         }
     }
 

@@ -35,7 +35,6 @@ impl Tcb {
     pub(crate) fn process_ack(&mut self, env: &mut Env<'_>, seg: &Segment) {
         self.keepalive.probes = 0;
         self.probes = 0;
-        self.rcv.last_at = if seg.payload_len == 0 { env.now } else { self.rcv.last_at };
         let window_before = self.snd.wnd;
         if seg.ack.at_or_after(self.snd.una) {
             self.update_window(seg);
@@ -105,6 +104,7 @@ impl Tcb {
         self.board.acknowledge(ack, self.snd.mss, delivery);
         let freed = ack.earliest(data_end).latest(data_start).distance(data_start);
         self.snd.queue.advance(freed as usize);
+        self.count.bytes_acked += u64::from(freed);
         self.snd.una = ack;
         if self.snd.urgent.up.is_some_and(|up| up.at_or_before(ack)) {
             self.snd.urgent.up = None;
@@ -151,6 +151,7 @@ impl Tcb {
             && first.end.distance(first.start) <= self.snd.max_wnd.max(65_535))
         .then_some(first);
         if dsack.is_some() {
+            self.count.dsack_dups += 1;
             env.stats.count.tcp_dsack_in += 1;
         }
         for b in &blocks[usize::from(is_dsack)..] {

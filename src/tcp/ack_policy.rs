@@ -85,6 +85,11 @@ impl AckPolicy {
         });
     }
 
+    /// How long an ACK waits now (tcpi_ato).
+    pub(crate) fn timeout(&self, profile: &Profile) -> Duration {
+        self.delay(profile)
+    }
+
     fn delay(&self, profile: &Profile) -> Duration {
         self.timeout
             .unwrap_or(profile.delayed_ack_min)

@@ -15,20 +15,37 @@ pub struct RecvTuning {
     since: Instant,
     /// Round trip as the receiver sees it.
     rtt: Option<Duration>,
+    /// The timestamp that the last sample was made from: one sample each.
+    last_echo: u32,
 }
 
 /// A millisecond clock cannot tell a shorter round trip.
 const LEAST_RTT: Duration = Duration::from_millis(1);
 
 impl RecvTuning {
+    /// The round trip as the receiver sees it (tcpi_rcv_rtt).
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Octets the application read in a round trip (tcpi_rcv_space).
+    pub fn space(&self) -> usize {
+        self.space
+    }
+
     /// The connection is established.
     pub fn starting(now: Instant) -> Self {
         Self { since: now, ..Self::default() }
     }
 
-    /// A round trip measured by a timestamp that the peer echoed on data.
-    pub fn sample(&mut self, rtt: Duration) {
-        let rtt = rtt.max(LEAST_RTT);
+    /// Data came that echoes the timestamp `echo` at the time `now`, both on our millisecond clock.
+    pub fn sample(&mut self, echo: u32, now: u32) {
+        let ms = now.wrapping_sub(echo);
+        if echo == self.last_echo || ms > 1 << 20 {
+            return;
+        }
+        self.last_echo = echo;
+        let rtt = Duration::from_millis(u64::from(ms)).max(LEAST_RTT);
         // The smallest is the one without the application's delays in it; it may rise slowly.
         self.rtt = Some(self.rtt.map_or(rtt, |r| if rtt < r { rtt } else { r + (rtt - r) / 64 }));
     }

@@ -48,7 +48,6 @@ impl Tcb {
         if matches!(self.state, State::SynSent | State::SynReceived) {
             self.snd.syn_due = true;
             self.syn_retries = self.syn_retries.saturating_add(1);
-            self.rtt.syn_was_lost();
         } else {
             self.enter_loss(env);
         }

@@ -1,6 +1,7 @@
 //! Half-open connections of a listener: a compact record from the SYN to the last ACK of the
 //! handshake (RFC 9293 sections 3.5, 3.10.7.2, 3.10.7.4 for SYN-RECEIVED; RFC 4987 section 3).
 
+use super::cookie::{self, CookieOptions};
 use super::handshake::{MAX_WINDOW_SCALE, peer_mss};
 use super::output::{SynOffer, write_syn_options};
 use super::segment::{Header, Segment};
@@ -40,6 +41,8 @@ pub struct HalfOpen {
     pub retries: u8,
     /// The last ACK came while the accept queue was full.
     pub acked: bool,
+    /// It is not kept: what it holds travels in the SYN-ACK as a cookie.
+    cookie: bool,
 }
 
 /// What a segment for a half-open connection comes to.
@@ -94,7 +97,61 @@ impl HalfOpen {
             timestamps,
             retries: 0,
             acked: false,
+            cookie: false,
         }
+    }
+
+    /// Not to be kept: the SYN-ACK carries a cookie. Without timestamps to hold them the options are
+    /// given up (RFC 4987 section 3.6).
+    pub fn into_cookie(mut self, env: &Env<'_>) -> Self {
+        self.iss = cookie::make(env.rng, env.now, self.local(), self.remote(), self.irs, self.peer_mss);
+        self.cookie = true;
+        if !self.timestamps {
+            self.peer_scale = None;
+            self.our_scale = 0;
+            self.sack = false;
+        }
+        self
+    }
+
+    /// From the last ACK of a handshake whose SYN-ACK carried a cookie; `None` if it does not
+    /// acknowledge a cookie of ours.
+    pub fn from_cookie(
+        env: &Env<'_>,
+        listener: SocketId,
+        seg: &Segment,
+        dg: &Datagram<'_>,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let profile = &env.config.profile;
+        let local = SocketAddr::new(dg.dst, seg.dst_port);
+        let remote = SocketAddr::new(dg.src, seg.src_port);
+        let (iss, irs) = (seg.ack - 1, seg.seq - 1);
+        let mss = cookie::check(env.rng, env.now, local, remote, irs, iss)?;
+        let ts = seg.options.timestamps.filter(|_| profile.timestamps);
+        let offset = isn::timestamp_offset(env.rng, local, remote);
+        let options = ts.map(|t| cookie::unstamp(t.echo.wrapping_sub(offset)));
+        let peer_scale = options.and_then(|o| o.window_scale).filter(|_| profile.window_scaling);
+        Some(Self {
+            listener,
+            local: (local.ip(), local.port()),
+            remote: (remote.ip(), remote.port()),
+            iss,
+            irs,
+            ts_recent: ts.map_or(0, |t| t.value),
+            sent_at: env.now,
+            peer_mss: mss,
+            window: seg.window,
+            recv_window: window::initial(settings, mss::default_for(dg.src.is_ipv4())),
+            peer_scale,
+            our_scale: peer_scale.map_or(0, |_| window::choose_scale(profile, settings)),
+            sack: options.is_some_and(|o| o.sack) && profile.sack,
+            timestamps: ts.is_some(),
+            // The round trip is not known: as after a retransmission.
+            retries: 1,
+            acked: false,
+            cookie: true,
+        })
     }
 
     /// Our address and port.
@@ -115,7 +172,11 @@ impl HalfOpen {
 
     fn ts(&self, env: &Env<'_>) -> Timestamps {
         let offset = isn::timestamp_offset(env.rng, self.local(), self.remote());
-        Timestamps { value: (env.now.as_millis() as u32).wrapping_add(offset), echo: self.ts_recent }
+        let mut clock = env.now.as_millis() as u32;
+        if self.cookie {
+            clock = cookie::stamp(clock, CookieOptions { window_scale: self.peer_scale, sack: self.sack });
+        }
+        Timestamps { value: clock.wrapping_add(offset), echo: self.ts_recent }
     }
 
     /// Writes the SYN-ACK.

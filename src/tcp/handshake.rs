@@ -122,6 +122,9 @@ impl Tcb {
             let ms = self.ts_now(env.now).wrapping_sub(ts.echo).clamp(1, 1 << 30);
             self.rtt.sample(env.now, crate::time::Duration::from_millis(u64::from(ms)), &env.config.profile);
         }
+        if self.syn_retries > 0 {
+            self.rtt.syn_was_lost();
+        }
         self.rtt.reset_backoff();
         self.retransmit_since = None;
         self.timers.clear(Timer::Retransmit);

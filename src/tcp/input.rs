@@ -31,6 +31,10 @@ const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3600);
 impl Tcb {
     /// A segment for this connection.
     pub fn handle_segment(&mut self, env: &mut Env<'_>, seg: &Segment, dg: &Datagram<'_>) -> Verdict {
+        self.count.segs_in = self.count.segs_in.wrapping_add(seg.wire_segments);
+        if seg.payload_len > 0 {
+            self.count.data_segs_in = self.count.data_segs_in.wrapping_add(seg.wire_segments);
+        }
         if env.events.filter().segments {
             self.tell(env, TcpHappening::Received { segment: self.describe(seg) });
         }
@@ -57,6 +61,7 @@ impl Tcb {
         }
         self.check_ack(env, seg)?;
         self.keep_timestamp(env.now, seg);
+        self.rcv.last_at = env.now;
         self.handshake_ack(env, seg)?;
         self.process_ack(env, seg);
         self.refuse_after_close(env, seg)?;

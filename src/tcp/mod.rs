@@ -5,7 +5,7 @@
 //! - [`crate::state`] (the states and their transitions), `tcb` (what a connection knows), `segment`
 //! - the way in: `input` (the steps of section 3.10.7.4), `ack`, `receive`, `urgent`
 //! - the way out: `output`, `mss`, `window`, `ack_policy`
-//! - the ends: `handshake`, `half_open`, `close`, `time_wait`
+//! - the ends: `handshake`, `half_open`, `cookie`, `close`, `time_wait`
 //! - time: `timer`, `expire`, `rtt`, `keepalive`
 //! - losses: [`recovery`], [`congestion`]
 //! - the application: `user`, `settings`, `autotune`
@@ -15,10 +15,12 @@ mod ack_policy;
 mod autotune;
 mod close;
 pub mod congestion;
+mod cookie;
 mod expire;
 mod half_open;
 mod handshake;
 mod icmp;
+mod info;
 mod input;
 mod isn;
 mod keepalive;
@@ -38,13 +40,15 @@ mod window;
 
 pub use crate::event::Timer;
 pub use crate::state::{Cause, State, TRANSITIONS, Transition};
+pub(crate) use cookie::PRESSURE as COOKIE_PRESSURE;
 pub use half_open::{HalfOpen, HalfOpenVerdict};
+pub use info::TcpInfo;
 pub use input::Verdict;
 pub(crate) use isn::{initial_sequence, timestamp_offset};
 pub use output::{Plan, ProbeKind};
 pub use segment::{CHECKSUM_OFFSET, Header, Segment};
 pub use settings::Settings;
 pub(crate) use tcb::Opening;
-pub use tcb::{Signals, Tcb};
+pub use tcb::{RecvSide, SendSide, Signals, Tcb};
 pub use time_wait::{TimeWait, TimeWaitVerdict};
 pub use timer::TimerTable;

@@ -421,7 +421,7 @@ impl Tcb {
             self.snd.push_now = false;
             self.timers.clear(Timer::Cork);
         }
-        if env.now.since(self.rcv.last_at) < env.config.profile.delayed_ack_min {
+        if env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
             self.rcv.ack.interactive();
         }
         if self.recovery.phase.shrinks() {
@@ -449,9 +449,10 @@ impl Tcb {
         self.timers.clear(Timer::DelayedAck);
     }
 
-    fn count_sent(&self, env: &mut Env<'_>, plan: &Plan) {
+    fn count_sent(&mut self, env: &mut Env<'_>, plan: &Plan) {
         let count = &mut env.stats.count;
         let segments = u64::from(plan.segments());
+        self.tally_sent(plan);
         match plan.cause {
             Some(RetransmitCause::KeepAlive) => count.tcp_segs_out += 1,
             Some(RetransmitCause::ZeroWindowProbe) => {
@@ -478,6 +479,23 @@ impl Tcb {
                 window,
             };
             self.tell(env, TcpHappening::Sent { segment, cause: plan.cause });
+        }
+    }
+}
+
+/// # Counting
+impl Tcb {
+    fn tally_sent(&mut self, plan: &Plan) {
+        let (segments, octets) = (plan.segments(), plan.len as u64);
+        let tally = &mut self.count;
+        tally.segs_out = tally.segs_out.wrapping_add(segments);
+        if plan.len > 0 {
+            tally.data_segs_out = tally.data_segs_out.wrapping_add(segments);
+            tally.bytes_sent += octets;
+        }
+        if plan.cause.is_some() && plan.end() != plan.seq {
+            tally.total_retrans = tally.total_retrans.wrapping_add(segments);
+            tally.bytes_retrans += octets;
         }
     }
 }

@@ -244,7 +244,8 @@ impl Tcb {
         let fin = fin.filter(|f| last == *f);
         let range =
             seg.header_len + first.distance(seq) as usize..seg.header_len + last.distance(seq) as usize;
-        let last_at = core::mem::replace(&mut self.rcv.last_at, env.now);
+        let last_at = core::mem::replace(&mut self.rcv.last_data_at, env.now);
+        self.sample_receiver_rtt(env, seg);
         if first == self.rcv.nxt {
             if first.before(last) {
                 let chunk = dg.keep(range);
@@ -296,6 +297,7 @@ impl Tcb {
             }
         }
         env.stats.count.tcp_ofo_queued += 1;
+        self.count.rcv_ooopack += 1;
         if let Some(duplicate) = self.rcv.ofo.insert(self.rcv.nxt, first, chunk) {
             self.report_duplicate(env, duplicate);
         }
@@ -303,6 +305,7 @@ impl Tcb {
     }
 
     fn deliver(&mut self, chunk: Chunk) {
+        self.count.bytes_received += chunk.len() as u64;
         self.rcv.nxt += chunk.len() as u32;
         self.rcv.queue.push(chunk);
         if self.rcv.queue.len() >= self.settings.recv_lowat {
@@ -340,6 +343,13 @@ impl Tcb {
         }
         self.rcv.ack.now();
         self.rcv.ack.be_quick(&env.config.profile);
+    }
+
+    /// The round trip as the receiver sees it: how old the timestamp is that data echoes.
+    fn sample_receiver_rtt(&mut self, env: &Env<'_>, seg: &Segment) {
+        if let Some(ts) = seg.options.timestamps.filter(|ts| self.ts_ok && ts.echo != 0) {
+            self.rcv.tune.sample(ts.echo, self.ts_now(env.now));
+        }
     }
 
     /// What "a full segment" of the peer is: the largest seen lately, at most what we offered.

@@ -2,6 +2,7 @@
 //! 3.3.1. What is done with it stands in the files beside this one, one concept each.
 
 use super::congestion::{Congestion, Controller, Window};
+use super::info::Tally;
 use super::keepalive::KeepAlive;
 use super::receive::Reassembly;
 use super::recovery::Recovery;
@@ -134,8 +135,10 @@ pub struct RecvSide {
     pub ack: super::ack_policy::AckPolicy,
     /// Auto-tuning of the receive buffer.
     pub tune: super::autotune::RecvTuning,
-    /// When data last came.
+    /// When a segment last came.
     pub last_at: Instant,
+    /// When data last came.
+    pub last_data_at: Instant,
 }
 
 /// A connection.
@@ -149,7 +152,7 @@ pub struct Tcb {
     pub remote: SocketAddr,
     /// The socket that holds it; `None` for an orphan and before accept.
     pub socket: Option<SocketId>,
-    /// The state. Changed by [`Tcb::go`] only.
+    /// The state. Changed by `Tcb::go` only.
     pub state: State,
     /// It was opened by a listener (RFC 9293 MUST-11).
     pub passive: bool,
@@ -199,6 +202,8 @@ pub struct Tcb {
     pub soft_error: Option<Errno>,
     /// What changed.
     pub signals: Signals,
+    /// Counts for TCP_INFO.
+    pub(crate) count: Tally,
     /// A RST to send before the block goes away.
     pub farewell: Option<Header>,
 }
@@ -278,6 +283,7 @@ impl Tcb {
                 ack: super::ack_policy::AckPolicy::new(profile),
                 tune: super::autotune::RecvTuning::default(),
                 last_at: env.now,
+                last_data_at: env.now,
             },
             sack_ok: profile.sack,
             ts_ok: profile.timestamps,
@@ -296,6 +302,7 @@ impl Tcb {
             error: None,
             soft_error: None,
             signals: Signals::empty(),
+            count: Tally::default(),
             farewell: None,
             settings,
         }

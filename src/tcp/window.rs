@@ -72,9 +72,9 @@ impl Tcb {
             window = current.next_multiple_of(1 << self.rcv.wscale);
         }
         if syn {
-            let window = window.min(65_535);
-            self.rcv.edge = self.rcv.nxt + window;
-            return window as u16;
+            let window = initial(&self.settings, self.rcv.adv_mss);
+            self.rcv.edge = self.rcv.nxt + u32::from(window);
+            return window;
         }
         let field = (window >> self.rcv.wscale).min(65_535);
         let edge = self.rcv.nxt + (field << self.rcv.wscale);

@@ -1,6 +1,6 @@
 //! Congestion control behind a small trait: what it is asked, and what it answers.
 //!
-//! Read in this order: this file (the trait, the window, the dispatch), [`newreno`], [`cubic`].
+//! Read in this order: this file (the trait, the window, the dispatch), `newreno`, `cubic`.
 //!
 //! Who sets what. The controller owns the *growth* of the window ([`Congestion::on_ack`]) and the
 //! *size* of a reduction ([`Congestion::ssthresh_after_loss`]). Recovery owns the window while it

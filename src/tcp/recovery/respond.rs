@@ -36,6 +36,8 @@ impl Tcb {
     }
 
     fn note_delivery(&mut self, env: &mut Env<'_>, ack: &AckOutcome) {
+        self.count.delivered = self.count.delivered.wrapping_add(ack.delivery.delivered);
+        self.count.reord_seen += u32::from(ack.delivery.reordered);
         self.recovery.rack.on_delivery(env.now, &ack.delivery);
         if ack.dsack.is_some() {
             self.recovery.rack.on_dsack(self.snd.una, self.snd.nxt);
@@ -244,6 +246,7 @@ impl Tcb {
     /// delivered is lost, and one segment goes out.
     pub(crate) fn enter_loss(&mut self, env: &mut Env<'_>) {
         env.stats.count.tcp_rto += 1;
+        self.count.total_rto = self.count.total_rto.saturating_add(1);
         let before = (self.window.cwnd, self.window.ssthresh);
         // A SACKed segment at the front means that the peer threw it away (RFC 2018 section 8).
         if self.board.front().is_some_and(|s| s.mark.contains(Mark::SACKED)) {
