@@ -38,7 +38,7 @@ fn host(who: Who, side: u8, link: Link, buffer: usize) -> Box<dyn Host> {
 fn goodput(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize, seed: u64) -> (f64, Duration) {
     let impair = format!("loss={loss},delay={delay}ms,rate=1gbit,queue=100000");
     let [x, y] = links(&impair, seed, PLAIN);
-    eprintln!("{} {} {loss} {delay} {buffer}", sender as u8, receiver as u8); let (mut a, mut b) = (host(sender, 0, x, buffer), host(receiver, 1, y, buffer));
+    let (mut a, mut b) = (host(sender, 0, x, buffer), host(receiver, 1, y, buffer));
     let tasks = [Task::new(SIZE, 0), Task::new(0, SIZE)];
     let took = transfer(&mut *a, &mut *b, tasks, secs(30 * 86_400));
     (SIZE as f64 * 8.0 / 1e6 / took.as_secs_f64(), took)
@@ -77,4 +77,19 @@ fn the_matrix() {
     }
     println!("{table}");
     assert!(slower.is_empty(), "slower than smoltcp: {slower:#?}");
+}
+
+#[test]
+#[ignore]
+fn trace() {
+    let impair = std::env::var("IMPAIR").unwrap_or("loss=0%,delay=0ms,rate=1gbit,queue=100000".into());
+    let buffer = std::env::var("BUF").map_or(16 << 10, |b| b.parse::<usize>().unwrap() << 10);
+    let n = std::env::var("N").map_or(2 << 20, |b| b.parse::<u64>().unwrap() << 10);
+    let options = [SocketOption::RecvBuffer(buffer), SocketOption::SendBuffer(buffer)];
+    let mut p = pair::Pair::new(&impair, std::env::var("SEED").map_or(0, |s| s.parse().unwrap()), EventFilter { drops: true, ..EventFilter::ALL }, &options);
+    let took = p.transfer(n, 0, secs(36000));
+    for (at, e) in &p.a.events {
+        println!("{at} {e:?}");
+    }
+    println!("{took:?} {:?}", p.a.stack.stats());
 }

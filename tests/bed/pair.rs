@@ -215,7 +215,8 @@ impl Ours {
 
 impl Host for Ours {
     fn poll(&mut self, now: Instant) -> bool {
-        let mut any = false;
+        // A frame that is due moves to the peer when the device is asked, and the peer must look once more.
+        let mut any = self.dev.next_deadline().is_some_and(|at| at <= now);
         while let Some(r) = self.dev.receive(now).unwrap() {
             self.stack.handle_frame(now, self.iface, r.as_frame());
             any = true;

@@ -122,8 +122,9 @@ impl Host for Smol {
     fn poll(&mut self, now: Instant) -> bool {
         self.now = now;
         self.phy.1 = now;
+        let due = self.phy.0.next_deadline().is_some_and(|at| at <= now);
         let changed = self.iface.poll(theirs(now), &mut self.phy, &mut self.sockets);
-        let mut any = changed == smoltcp::iface::PollResult::SocketStateChanged;
+        let mut any = due || changed == smoltcp::iface::PollResult::SocketStateChanged;
         any |= self.application();
         any
     }
