@@ -75,10 +75,9 @@ impl Ip {
                 Ok(())
             }
             (true, false) if sender == target && known => Ok(()),
-            (true, false) => Err(Drop::ArpNotForUs),
             (false, _) if known => Ok(()),
             (false, true) => Err(Drop::ArpUnsolicited),
-            (false, false) => Err(Drop::ArpNotForUs),
+            (_, false) => Err(Drop::ArpNotForUs),
         }
     }
 

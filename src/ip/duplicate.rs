@@ -69,10 +69,7 @@ impl Ip {
     /// Sends the probes and announcements that are due.
     pub(super) fn poll_duplicates(&mut self, env: &mut Env<'_>, iface: IfaceId) {
         let mut index = 0;
-        loop {
-            let Some(address) = self.interface_mut(iface).and_then(|f| f.addresses.get_mut(index)) else {
-                break;
-            };
+        while let Some(address) = self.interface_mut(iface).and_then(|f| f.addresses.get_mut(index)) {
             index += 1;
             let Some(probing) = address.probing.filter(|p| p.at <= env.now) else { continue };
             let addr = address.cidr.addr;

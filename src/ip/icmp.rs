@@ -209,9 +209,9 @@ impl Ip {
         let dst = about.src;
         let src = self.is_local(about.dst).then_some(about.dst);
         let iface = route::is_link_scoped(dst).then_some(about.iface);
-        let path = match self.path(src, dst, iface) {
-            Ok(path) => path,
-            Err(_) => return env.drop(Drop::IpNoRoute),
+        let Ok(path) = self.path(src, dst, iface) else {
+            env.drop(Drop::IpNoRoute);
+            return;
         };
         let v4 = dst.is_ipv4();
         if v4 {

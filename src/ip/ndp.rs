@@ -41,7 +41,7 @@ fn parse(datagram: &Datagram<'_>) -> Result<Message, Drop> {
         return Err(Drop::NdpMalformed);
     };
     let target = bytes.get(8..FIXED).and_then(|b| <[u8; 16]>::try_from(b).ok());
-    let target = Ipv6Addr::from_octets(target.ok_or(Drop::NdpMalformed)?);
+    let target = Ipv6Addr::from(target.ok_or(Drop::NdpMalformed)?);
     if target.is_multicast() {
         return Err(Drop::NdpMalformed);
     }

@@ -70,19 +70,19 @@ fn scope(addr: Ipv6Addr) -> u8 {
 
 /// The label of the default policy table (RFC 6724 section 2.1).
 fn label(addr: Ipv6Addr) -> u8 {
-    const POLICY: [([u16; 8], u8, u8); 9] = [
-        ([0, 0, 0, 0, 0, 0, 0, 1], 128, 0),
-        ([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, 4),
-        ([0; 8], 96, 3),
-        ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32, 5),
-        ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, 2),
-        ([0x3ffe, 0, 0, 0, 0, 0, 0, 0], 16, 12),
-        ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, 11),
-        ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, 13),
-        ([0; 8], 0, 1),
+    const POLICY: [(Ipv6Addr, u8, u8); 9] = [
+        (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 1), 128, 0),
+        (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 4),
+        (Ipv6Addr::UNSPECIFIED, 96, 3),
+        (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, 5),
+        (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 2),
+        (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16, 12),
+        (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, 11),
+        (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, 13),
+        (Ipv6Addr::UNSPECIFIED, 0, 1),
     ];
-    let matches = |&&(prefix, len, _): &&([u16; 8], u8, u8)| {
-        Cidr { addr: IpAddr::V6(Ipv6Addr::from_segments(prefix)), prefix_len: len }.contains(IpAddr::V6(addr))
+    let matches = |&&(prefix, len, _): &&(Ipv6Addr, u8, u8)| {
+        Cidr { addr: IpAddr::V6(prefix), prefix_len: len }.contains(IpAddr::V6(addr))
     };
     POLICY.iter().find(matches).map_or(1, |p| p.2)
 }

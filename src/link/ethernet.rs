@@ -70,7 +70,8 @@ pub const fn solicited_node(addr: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// The link-local address made from an Ethernet address (RFC 4291 appendix A).
-pub const fn link_local(mac: [u8; 6]) -> Ipv6Addr {
+pub fn link_local(mac: [u8; 6]) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac;
-    Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+    let pair = |x: u8, y: u8| u16::from_be_bytes([x, y]);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
 }

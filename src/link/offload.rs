@@ -336,7 +336,7 @@ fn v4_at(bytes: &[u8], at: usize) -> IpAddr {
 fn v6_at(bytes: &[u8], at: usize) -> IpAddr {
     let mut o = [0; 16];
     o.copy_from_slice(&bytes[at..at + 16]);
-    IpAddr::V6(Ipv6Addr::from_octets(o))
+    IpAddr::V6(Ipv6Addr::from(o))
 }
 
 /// The payload not yet cut off: a first piece and the others, `at` octets of the first taken.

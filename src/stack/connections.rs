@@ -75,13 +75,14 @@ impl Stack {
 
     fn open_half(&mut self, now: Instant, socket: SocketId, tuple: &Tuple, seg: &Segment, dg: &Datagram<'_>) {
         let full = self.half_open.len() >= self.around.config.limits.syn_queue;
+        let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return };
         let Some(listener) = self.sockets.get_mut(socket).and_then(|s| s.listener_mut()) else { return };
         let mut env = self.around.env(now);
         let crowded = full || listener.half_open > listener.backlog;
         if listener.queue.len() > listener.backlog || (crowded && !env.config.profile.syn_cookies) {
             return env.drop(Drop::TcpListenBacklog);
         }
-        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings);
+        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings, &path);
         if crowded {
             listener.cookie_at = Some(now);
             env.stats.count.tcp_cookies_out += 1;
@@ -181,12 +182,13 @@ impl Stack {
     /// An ACK for a listener that sent cookies lately: does it carry one?
     fn take_cookie(&mut self, now: Instant, socket: SocketId, seg: &Segment, dg: &Datagram<'_>) -> bool {
         let room = self.conns.len() < self.around.config.limits.connections;
+        let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return false };
         let Some(listener) = self.sockets.get(socket).and_then(|s| s.listener()) else { return false };
         if seg.has(TcpFlags::SYN) || listener.cookie_at.is_none_or(|at| now.since(at) > COOKIE_PRESSURE) {
             return false;
         }
         let mut env = self.around.env(now);
-        let Some(record) = HalfOpen::from_cookie(&env, socket, seg, dg, &listener.settings) else {
+        let Some(record) = HalfOpen::from_cookie(&env, socket, seg, dg, &listener.settings, &path) else {
             env.stats.count.tcp_cookies_bad += 1;
             return false;
         };
@@ -385,6 +387,14 @@ impl Stack {
         {
             conn.queued = true;
             self.ready.push_back(id);
+        }
+    }
+
+    /// Routes or addresses came: what could not be sent may go now.
+    pub(super) fn make_all_ready(&mut self) {
+        let ids: Vec<_> = self.conns.keys().collect();
+        for id in ids {
+            self.make_ready(id);
         }
     }
 

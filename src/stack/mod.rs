@@ -179,7 +179,9 @@ impl Stack {
     /// `ENODEV` without such an interface, `EEXIST` if it has the address, `EINVAL` for an address that
     /// no host can have.
     pub fn add_address(&mut self, now: Instant, iface: IfaceId, cidr: Cidr) -> Result<()> {
-        self.ip.add_address(&mut self.around.env(now), iface, cidr)
+        self.ip.add_address(&mut self.around.env(now), iface, cidr)?;
+        self.make_all_ready();
+        Ok(())
     }
 
     /// Adds a route.
@@ -188,7 +190,9 @@ impl Stack {
     /// `ENODEV` without such an interface, `EEXIST` for a route that is there, `ENETUNREACH` for a
     /// gateway that is not on a link.
     pub fn add_route(&mut self, route: Route) -> Result<()> {
-        self.ip.add_route(route)
+        self.ip.add_route(route)?;
+        self.make_all_ready();
+        Ok(())
     }
 
     /// Removes a route.

@@ -100,6 +100,10 @@ impl Tcb {
         if self.state == State::SynSent {
             return None;
         }
+        if self.snd.probe == Some(ProbeKind::TailLoss) && self.board.is_empty() {
+            // An ACK for everything came between the timer and now.
+            self.snd.probe = None;
+        }
         match self.snd.probe {
             Some(ProbeKind::TailLoss) => return self.plan_tail_loss_probe(),
             Some(kind) => return Some(self.plan_window_probe(kind)),

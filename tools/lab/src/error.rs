@@ -18,6 +18,11 @@ impl Error {
         Self { what: what.into(), source: source.into() }
     }
 
+    /// The same error, said with other words.
+    pub(crate) fn instead(self, what: String) -> Self {
+        Self { what, ..self }
+    }
+
     /// The error of the system, whose `raw_os_error` is the errno.
     pub fn io(&self) -> &io::Error {
         &self.source

@@ -1,7 +1,7 @@
 //! A private network namespace without a name (network_namespaces(7)).
 
 use crate::child::Child;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Attempt, Result};
 use crate::link::Link;
 use crate::netlink::Netlink;
 use crate::sys;
@@ -141,7 +141,9 @@ impl Namespace {
     /// Sets a variable of the namespace, named as in sysctl(8): `net.ipv4.tcp_rmem`.
     ///
     /// # Errors
-    /// `ENOENT` if there is no such variable, `EINVAL` if it does not take the value.
+    /// `ENOENT` if there is no such variable, `EINVAL` if it does not take the value, `EPERM` if the
+    /// machine does not allow the value in namespaces (a congestion control that is not in
+    /// tcp_allowed_congestion_control).
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         // Interface names may hold dots; those are written with a slash in the place of each dot
         // by sysctl(8) too.
@@ -154,7 +156,7 @@ impl Namespace {
             })
             .collect();
         self.run(|| std::fs::write(format!("/proc/sys/{swapped}"), value))
-            .map_err(|e| Error::new(format!("setting {name} to {value}"), std::io::Error::from(e)))
+            .map_err(|e| e.instead(format!("setting {name} to {value}")))
     }
 
     pub(crate) fn netlink(&self) -> &Netlink {

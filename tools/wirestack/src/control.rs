@@ -141,7 +141,8 @@ impl Drop for Control {
 }
 
 fn answer(runtime: &Runtime, command: &str, request: Request) -> Answer {
-    let counter = |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
+    let counter =
+        |name: &str, value, meaning: &str| Counter { name: name.into(), value, meaning: meaning.into() };
     let mut answer = Answer {
         pid: std::process::id(),
         command: command.to_owned(),
@@ -214,7 +215,9 @@ pub fn instances() -> Vec<(u32, PathBuf)> {
 fn directories() -> Vec<PathBuf> {
     let uid = rustix::process::getuid();
     let mut dirs = Vec::new();
-    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.is_dir()) {
+    if let Some(dir) =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.is_dir())
+    {
         dirs.push(dir.join("wirestack"));
     }
     if uid.is_root() && Path::new("/run").is_dir() {
@@ -261,10 +264,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("1.sock");
         let listener = UnixListener::bind(&path).unwrap();
-        let server = thread::spawn(move || serve(&listener.accept().unwrap().0, |r| {
-            assert_eq!(r, Request::Sockets);
-            example()
-        }));
+        let server = thread::spawn(move || {
+            serve(&listener.accept().unwrap().0, |r| {
+                assert_eq!(r, Request::Sockets);
+                example()
+            })
+        });
         assert_eq!(ask(&path, Request::Sockets).unwrap(), example());
         server.join().unwrap().unwrap();
     }

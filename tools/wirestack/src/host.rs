@@ -41,7 +41,9 @@ pub fn resolve(host: &str, netns: Option<&str>, families: Families) -> Outcome<I
             return Ok(addr);
         }
     }
-    Err(Failure::new(format!("there is no host {host:?}: give an IP address, or a name that stands in /etc/hosts")))
+    Err(Failure::new(format!(
+        "there is no host {host:?}: give an IP address, or a name that stands in /etc/hosts"
+    )))
 }
 
 /// hosts(5): an address and its names on each line.

@@ -29,7 +29,10 @@ impl Interrupt {
                 let _ = thread::Builder::new().name("end".into()).spawn(end);
             }
         };
-        thread::Builder::new().name("signals".into()).spawn(watch).doing(|| "cannot start a thread".into())?;
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(watch)
+            .doing(|| "cannot start a thread".into())?;
         Ok(this)
     }
 

@@ -96,10 +96,7 @@ impl Ladder {
     /// The two names over the rails.
     pub fn heading(&self, ours: &str, theirs: &str) -> String {
         let room = self.rail().saturating_sub(ours.chars().count() + theirs.chars().count());
-        format!(
-            "{QUIET}{:>TIME$}  {:STATE$}{QUIET:#}{ours}{:room$}{theirs}",
-            "seconds", "our state", ""
-        )
+        format!("{QUIET}{:>TIME$}  {:STATE$}{QUIET:#}{ours}{:room$}{theirs}", "seconds", "our state", "")
     }
 
     /// Takes an event. Call [`take_lines`](Self::take_lines) for what it completed.
@@ -174,7 +171,10 @@ impl Ladder {
             other.fin = None;
         }
         let control = s.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let end = s.seq + s.len + u32::from(s.flags.contains(TcpFlags::SYN)) + u32::from(s.flags.contains(TcpFlags::FIN));
+        let end = s.seq
+            + s.len
+            + u32::from(s.flags.contains(TcpFlags::SYN))
+            + u32::from(s.flags.contains(TcpFlags::FIN));
         same.end = Some(same.end.map_or(end, |e| e.latest(end)));
         if s.flags.contains(TcpFlags::FIN) {
             same.fin = Some(end);
@@ -290,12 +290,9 @@ impl Flow {
 /// Flags, relative sequence numbers and length: `SYN ACK seq 0, ack 1, window 65160`.
 fn describe(s: &SegmentInfo, base: Seq, ack_base: Option<Seq>) -> String {
     let mut out = String::new();
-    for (flag, name) in [
-        (TcpFlags::SYN, "SYN "),
-        (TcpFlags::FIN, "FIN "),
-        (TcpFlags::RST, "RST "),
-        (TcpFlags::URG, "URG "),
-    ] {
+    for (flag, name) in
+        [(TcpFlags::SYN, "SYN "), (TcpFlags::FIN, "FIN "), (TcpFlags::RST, "RST "), (TcpFlags::URG, "URG ")]
+    {
         if s.flags.contains(flag) {
             out.push_str(name);
         }

@@ -57,11 +57,9 @@ impl Nc {
             ([port], true) => (None, port),
             _ => return Err(Failure::usage("to connect, give HOST and PORT; to listen, give -l and PORT")),
         };
-        let port = port
-            .parse()
-            .ok()
-            .filter(|&p: &u16| p > 0)
-            .ok_or_else(|| Failure::usage(format!("{port:?} is not a port: give a number from 1 to 65535")))?;
+        let port = port.parse().ok().filter(|&p: &u16| p > 0).ok_or_else(|| {
+            Failure::usage(format!("{port:?} is not a port: give a number from 1 to 65535"))
+        })?;
         let asked = Families::new(self.only_v4, self.only_v6);
         let ours = families(&self.flags);
         let usable = Families { v4: asked.v4 && ours.v4, v6: asked.v6 && ours.v6 };

@@ -57,7 +57,9 @@ impl Family {
     fn of(addr: IpAddr) -> Self {
         match addr {
             IpAddr::V4(_) => Self { domain: Domain::Inet, protocol: protocol::ICMP, request: 8, reply: 0 },
-            IpAddr::V6(_) => Self { domain: Domain::Inet6, protocol: protocol::ICMPV6, request: 128, reply: 129 },
+            IpAddr::V6(_) => {
+                Self { domain: Domain::Inet6, protocol: protocol::ICMPV6, request: 128, reply: 129 }
+            }
         }
     }
 }
@@ -134,7 +136,13 @@ fn is_unreachable(e: &io::Error) -> bool {
 }
 
 /// The next thing that concerns us, within `limit`.
-fn hear(socket: &Socket, family: Family, host: IpAddr, id: u16, limit: Duration) -> io::Result<Option<Heard>> {
+fn hear(
+    socket: &Socket,
+    family: Family,
+    host: IpAddr,
+    id: u16,
+    limit: Duration,
+) -> io::Result<Option<Heard>> {
     let mut buf = vec![0; 65_536];
     match socket.wait_ready(Readiness::IN, Some(limit.max(Duration::from_micros(1)))) {
         Err(e) if crate::http::is_timeout(&e) => return Ok(None),
@@ -280,7 +288,10 @@ mod tests {
         assert_eq!(parse(family, &with_ip_header(&echo), HOST, HOST, 7), None, "our own request");
         echo[0] = 0;
         let reply = with_ip_header(&echo);
-        assert_eq!(parse(family, &reply, HOST, HOST, 7), Some(Heard::Reply { seq: 3, octets: 16, ttl: Some(63) }));
+        assert_eq!(
+            parse(family, &reply, HOST, HOST, 7),
+            Some(Heard::Reply { seq: 3, octets: 16, ttl: Some(63) })
+        );
         assert_eq!(parse(family, &reply, HOST, HOST, 8), None);
         for n in 0..reply.len() {
             parse(family, &reply[..n], HOST, HOST, 7);

@@ -127,7 +127,9 @@ fn check(flags: &Flags) -> Outcome {
     for (i, a) in flags.address.iter().enumerate() {
         let ip = a.addr;
         if ip.is_multicast() || ip.is_unspecified() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
-            return Err(Failure::usage(format!("{ip} cannot be the address of a host: choose another --address")));
+            return Err(Failure::usage(format!(
+                "{ip} cannot be the address of a host: choose another --address"
+            )));
         }
         if flags.address[..i].iter().any(|b| b.addr == ip) {
             return Err(Failure::usage(format!("the address {ip} is given twice")));
@@ -222,9 +224,7 @@ fn enter(name: &str) -> Outcome<Namespace> {
         io::ErrorKind::PermissionDenied => Failure::new(format!(
             "no permission to enter the network namespace {name:?}: run as root (CAP_SYS_ADMIN)"
         )),
-        io::ErrorKind::InvalidInput => {
-            Failure::new(format!("{} is no network namespace", path.display()))
-        }
+        io::ErrorKind::InvalidInput => Failure::new(format!("{} is no network namespace", path.display())),
         _ => Failure::new(format!("cannot enter the network namespace {name:?}: {}", text(e.io()))),
     })
 }

@@ -83,14 +83,16 @@ impl Ss {
 }
 
 fn endpoint(addr: SocketAddr) -> String {
-    let host = if addr.ip().is_unspecified() && addr.is_ipv4() { "0.0.0.0".into() } else { addr.ip().to_string() };
+    let host =
+        if addr.ip().is_unspecified() && addr.is_ipv4() { "0.0.0.0".into() } else { addr.ip().to_string() };
     let host = if addr.is_ipv6() { format!("[{host}]") } else { host };
     if addr.port() == 0 { format!("{host}:*") } else { format!("{host}:{}", addr.port()) }
 }
 
 /// Columns as wide as what stands in them.
 fn table(answers: &[Answer]) -> String {
-    let heading = ["Netid", "State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port", "Process"];
+    let heading =
+        ["Netid", "State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port", "Process"];
     let mut rows = vec![heading.map(str::to_owned)];
     for a in answers {
         for s in &a.sockets {
@@ -115,7 +117,8 @@ fn table(answers: &[Answer]) -> String {
     for row in &rows {
         let mut line = String::new();
         for (i, (cell, w)) in row.iter().zip(width).enumerate() {
-            let _ = if matches!(i, 2 | 3) { write!(line, "{cell:>w$}  ") } else { write!(line, "{cell:<w$}  ") };
+            let _ =
+                if matches!(i, 2 | 3) { write!(line, "{cell:>w$}  ") } else { write!(line, "{cell:<w$}  ") };
         }
         out.push_str(line.trim_end());
         out.push('\n');

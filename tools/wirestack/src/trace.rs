@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use wirestack::Event;
 use wirestack::event::{EventFilter, SegmentInfo, TcpEvent, TcpHappening};
@@ -83,7 +83,9 @@ pub fn line(event: &Event) -> Option<String> {
     match event {
         Event::Tcp(e) => Some(tcp(e)),
         Event::Dropped { at, reason } => Some(format!("{at} dropped: {reason} ({})", reason.meaning())),
-        Event::Neighbour { at, addr, reachable: true, .. } => Some(format!("{at} neighbour {addr} is reachable")),
+        Event::Neighbour { at, addr, reachable: true, .. } => {
+            Some(format!("{at} neighbour {addr} is reachable"))
+        }
         Event::Neighbour { at, addr, .. } => Some(format!("{at} neighbour {addr} does not answer")),
         Event::AddressConflict { at, addr, .. } => {
             Some(format!("{at} address conflict: {addr} is used by another host on the link"))
@@ -103,7 +105,9 @@ fn tcp(e: &TcpEvent) -> String {
         }
         TcpHappening::Received { segment } => format!("{at} {remote} > {local}: {}", segment_text(segment)),
         TcpHappening::State { from, to } => about(format!("{from} -> {to}")),
-        TcpHappening::TimerFired { timer, attempt } => about(format!("timer {timer:?} expired, attempt {attempt}")),
+        TcpHappening::TimerFired { timer, attempt } => {
+            about(format!("timer {timer:?} expired, attempt {attempt}"))
+        }
         TcpHappening::Rtt { sample, srtt, rttvar, rto } => {
             about(format!("rtt {sample:.1?}, srtt {srtt:.1?}, rttvar {rttvar:.1?}, rto {rto:.1?}"))
         }

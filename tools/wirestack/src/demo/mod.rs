@@ -99,7 +99,9 @@ pub fn run(args: &Demo) -> Outcome {
     let report = report.map_err(|e| {
         if late.load(Ordering::SeqCst) {
             let limit = time_limit(args.size).as_secs();
-            Failure::new(format!("the transfer was not over after {limit} s: try a smaller --size or a milder --impair"))
+            Failure::new(format!(
+                "the transfer was not over after {limit} s: try a smaller --size or a milder --impair"
+            ))
         } else {
             Failure::new(format!("the transfer failed: {}", text(&e)))
         }
@@ -125,7 +127,8 @@ fn random() -> io::Result<u32> {
 }
 
 fn columns() -> usize {
-    let known = io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
+    let known =
+        io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
     known.map_or(DEFAULT_WIDTH, |w| usize::from(w.ws_col)).max(1)
 }
 
@@ -170,7 +173,8 @@ fn wrong_with(impair: &ImpairConfig) -> String {
 fn conclude(report: &Report, seen: &watch::Seen) {
     anstream::println!();
     let line = |what: &str, done: &Done| {
-        let (style, verdict) = if done.is_good() { (GOOD, "equal") } else { (AnsiColor::Red.on_default(), "DIFFERENT") };
+        let (style, verdict) =
+            if done.is_good() { (GOOD, "equal") } else { (AnsiColor::Red.on_default(), "DIFFERENT") };
         let rate = done.octets as f64 * 8e-6 / done.took.as_secs_f64().max(1e-9);
         anstream::println!(
             "{what:<9} {} in {:.2} s, {rate:.1} Mbit/s; SHA-256 at both ends {}… {style}{verdict}{style:#}",

@@ -88,7 +88,8 @@ impl Seen {
         }
         if let (Some(least), Some(srtt)) = (self.least_rtt, self.srtt) {
             let ms = |d: Duration| d.as_secs_f64() * 1e3;
-            out += &format!("\nround trip {:.1} ms at least, {:.1} ms smoothed at the end", ms(least), ms(srtt));
+            out +=
+                &format!("\nround trip {:.1} ms at least, {:.1} ms smoothed at the end", ms(least), ms(srtt));
         }
         out
     }

@@ -92,10 +92,7 @@ pub fn request(url: &Url, resume: Option<(u64, Option<&str>)>) -> String {
 }
 
 /// Reads the head of the answer (interim answers are skipped) and gives the body with it.
-pub fn receive<S: Transport>(
-    stream: S,
-    silence: Duration,
-) -> io::Result<(Answer, BodyReader<BufReader<S>>)> {
+pub fn receive<S: Transport>(stream: S, silence: Duration) -> io::Result<(Answer, BodyReader<BufReader<S>>)> {
     let mut input = BufReader::with_capacity(256 << 10, stream);
     let limits = HeadLimits { head: 64 << 10, time: silence, ..HeadLimits::default() };
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
@@ -103,13 +100,16 @@ pub fn receive<S: Transport>(
         let head = read_head(&mut input, &limits, silence, |r, t| r.get_ref().set_read_timeout(Some(t)))
             .map_err(|e| match e {
                 HeadError::Io(e) => e,
-                HeadError::Slow | HeadError::Idle => io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"),
+                HeadError::Slow | HeadError::Idle => {
+                    io::Error::new(io::ErrorKind::TimedOut, "the server does not answer")
+                }
                 HeadError::Nothing => {
                     io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed without an answer")
                 }
-                HeadError::Truncated => {
-                    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed in the middle of its answer")
-                }
+                HeadError::Truncated => io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the server closed in the middle of its answer",
+                ),
                 HeadError::LineTooLong | HeadError::TooLong => invalid("the head of the answer is too long"),
             })?;
         let answer = Answer::parse(&head).map_err(|_| invalid("the server does not speak HTTP/1.x"))?;

@@ -197,7 +197,10 @@ mod tests {
     fn ambiguous_bodies_are_refused() {
         let length = |fields: &str| parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).unwrap();
         assert_eq!(length("Content-Length: 5\r\n").body_length(), Ok(BodyLength::Known(5)));
-        assert_eq!(length("Content-Length: 5\r\nContent-Length: 5\r\n").body_length(), Ok(BodyLength::Known(5)));
+        assert_eq!(
+            length("Content-Length: 5\r\nContent-Length: 5\r\n").body_length(),
+            Ok(BodyLength::Known(5))
+        );
         assert_eq!(length("Transfer-Encoding: chunked\r\n").body_length(), Ok(BodyLength::Chunked));
         for (fields, status) in [
             ("Content-Length: 5\r\nContent-Length: 6\r\n", 400),

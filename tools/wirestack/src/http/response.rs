@@ -55,7 +55,8 @@ impl Body {
             Self::Bytes(b) => b.len() as u64,
             Self::File(_, r) => r.end - r.start,
             Self::Parts { parts, end, .. } => {
-                let inner: u64 = parts.iter().map(|p| p.head.len() as u64 + p.range.end - p.range.start).sum();
+                let inner: u64 =
+                    parts.iter().map(|p| p.head.len() as u64 + p.range.end - p.range.start).sum();
                 inner + end.len() as u64
             }
         }

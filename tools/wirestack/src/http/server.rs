@@ -145,7 +145,10 @@ fn respond<S: Transport>(
                 return Ok((Response::refusal(&Refusal::new(400, "The chunked body is malformed.")), false));
             }
             Err(e) if is_timeout(&e) => {
-                return Ok((Response::refusal(&Refusal::new(408, "The body did not arrive in time.")), false));
+                return Ok((
+                    Response::refusal(&Refusal::new(408, "The body did not arrive in time.")),
+                    false,
+                ));
             }
             Err(e) => return Err(e),
         }

@@ -153,10 +153,7 @@ impl Target {
 
     /// As it stands in a Location field: one slash at its start, so that it never names a host.
     fn encoded(&self) -> String {
-        self.segments
-            .iter()
-            .map(|s| format!("/{}", percent_encoding::percent_encode(s, SEGMENT)))
-            .collect()
+        self.segments.iter().map(|s| format!("/{}", percent_encoding::percent_encode(s, SEGMENT))).collect()
     }
 
     fn display(&self) -> String {
@@ -178,7 +175,8 @@ fn answer_file(request: &Request, file: File, meta: &Metadata, path: &Path) -> R
         return Ok(response);
     }
     let len = meta.len();
-    let range = request.field("range").filter(|_| request.method == "GET" && range_applies(request, &tag, modified));
+    let range =
+        request.field("range").filter(|_| request.method == "GET" && range_applies(request, &tag, modified));
     let kind = content_type(path);
     let mut response = match range::evaluate(range, len) {
         Ranges::Whole => {
@@ -188,8 +186,7 @@ fn answer_file(request: &Request, file: File, meta: &Metadata, path: &Path) -> R
             response
         }
         Ranges::Unsatisfiable => {
-            let mut response =
-                Response::refusal(&Refusal::new(416, "The file has nothing in this range."));
+            let mut response = Response::refusal(&Refusal::new(416, "The file has nothing in this range."));
             response.set("Content-Range", format!("bytes */{len}"));
             response
         }

@@ -1,6 +1,6 @@
 use super::*;
-use wirestack::event::RetransmitCause;
 use wirestack::ConnId;
+use wirestack::event::RetransmitCause;
 
 /// A dialogue in relative numbers; our sequence numbers wrap in the middle of it.
 struct Script {

@@ -1,0 +1,4 @@
+//! `wirestack_fuzzing::parsers` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wirestack_fuzzing::parsers(data));
