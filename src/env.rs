@@ -1,6 +1,7 @@
 //! What every layer is handed at every entry: the time, the configuration, randomness, counters and
 //! the event queue. The protocol layers own none of these.
 
+use crate::buf::Blocks;
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::reason::Drop;
@@ -20,6 +21,8 @@ pub struct Env<'a> {
     pub stats: &'a mut Stats,
     /// Where events go.
     pub events: &'a mut Events,
+    /// Free blocks of the send queues.
+    pub blocks: &'a mut Blocks,
 }
 
 impl Env<'_> {

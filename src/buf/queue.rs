@@ -1,15 +1,14 @@
 //! The chunk chains of a stream socket: what was sent and is not acknowledged, what was received and
-//! is not read. Both are empty, without an allocation, while the connection is idle.
+//! is not read. While the connection is idle neither holds a buffer.
 
-use super::Chunk;
+use super::{Blocks, Chunk};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Octets of a block that the send queue fills: the payload of one super-segment and a little.
-const BLOCK: usize = 1 << 16;
-/// The first block of a queue is this small, so that a short request costs little.
-const FIRST_BLOCK: usize = 2048;
+/// Parts that a drained queue keeps room for: none would be an allocation for each flight.
+const KEPT_PARTS: usize = 32;
 
 /// Octets from the application until the peer has acknowledged them.
 #[derive(Debug, Default)]
@@ -19,7 +18,6 @@ pub struct SendQueue {
     start: u64,
     /// Stream offset after the last.
     end: u64,
-    spare: Option<Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -57,8 +55,8 @@ impl SendQueue {
         self.start == self.end
     }
 
-    /// Appends a copy of `bytes`.
-    pub fn push(&mut self, mut bytes: &[u8]) {
+    /// Appends a copy of `bytes`, in blocks from `blocks`.
+    pub fn push(&mut self, mut bytes: &[u8], blocks: &mut Blocks) {
         while !bytes.is_empty() {
             if let Some(Part { data: Data::Block { buf, filled }, .. }) = self.parts.back_mut()
                 && *filled < buf.len()
@@ -70,11 +68,7 @@ impl SendQueue {
                 bytes = &bytes[n..];
                 continue;
             }
-            let buf = match self.spare.take() {
-                Some(b) => b,
-                None if self.parts.is_empty() && bytes.len() <= FIRST_BLOCK => new_block(FIRST_BLOCK),
-                None => new_block(BLOCK),
-            };
+            let buf = blocks.take(bytes.len(), self.parts.is_empty());
             self.parts.push_back(Part { at: self.end, data: Data::Block { buf, filled: 0 } });
         }
     }
@@ -88,31 +82,17 @@ impl SendQueue {
         }
     }
 
-    /// Forgets the first `n` octets: the peer has them.
-    pub fn advance(&mut self, n: usize) {
+    /// Forgets the first `n` octets: the peer has them. Drained, it gives everything back to `blocks`.
+    pub fn advance(&mut self, n: usize, blocks: &mut Blocks) {
         self.start = (self.start + n as u64).min(self.end);
-        while let Some(p) = self.parts.front() {
-            let part_end = p.at + p.bytes().len() as u64;
-            if part_end > self.start || (part_end == self.start && self.parts.len() == 1 && self.keeps_tail())
-            {
-                break;
-            }
-            if let Some(Part { data: Data::Block { buf, .. }, .. }) = self.parts.pop_front()
-                && buf.len() == BLOCK
-                && !self.parts.is_empty()
-            {
-                self.spare = Some(buf);
+        while self.parts.front().is_some_and(|p| p.at + p.bytes().len() as u64 <= self.start) {
+            if let Some(Part { data: Data::Block { buf, .. }, .. }) = self.parts.pop_front() {
+                blocks.give_back(buf);
             }
         }
         if self.parts.is_empty() {
-            self.parts.shrink_to_fit();
-            self.spare = None;
+            self.parts.shrink_to(KEPT_PARTS);
         }
-    }
-
-    /// A drained queue lets go of everything: an idle connection holds no buffer.
-    fn keeps_tail(&self) -> bool {
-        self.start < self.end
     }
 
     /// The octets `offset .. offset + len` (counted from the first kept) as pieces, in order. Stops
@@ -144,10 +124,6 @@ impl SendQueue {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
-}
-
-fn new_block(size: usize) -> Box<[u8]> {
-    core::iter::repeat_n(0, size).collect()
 }
 
 /// Octets from the network until the application reads them.
@@ -184,6 +160,30 @@ impl RecvQueue {
             self.held += chunk.backing_len() + CHUNK_OVERHEAD;
             self.chunks.push_back(chunk);
         }
+    }
+
+    /// Copies many small pieces together if that frees more than half of the memory: a peer that sends
+    /// octet by octet makes us hold 65 octets for each.
+    pub fn compact(&mut self) {
+        if self.held <= 2 * (self.len + CHUNK_OVERHEAD * (self.len / BLOCK + 1)) {
+            return;
+        }
+        let (old, len) = (core::mem::take(&mut self.chunks), self.len);
+        *self = Self::default();
+        let mut block = Vec::with_capacity(len.min(BLOCK));
+        for chunk in old {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(BLOCK - block.len()));
+                block.extend_from_slice(now);
+                rest = later;
+                if block.len() == BLOCK {
+                    self.push(Chunk::copy_from(&block));
+                    block.clear();
+                }
+            }
+        }
+        self.push(Chunk::copy_from(&block));
     }
 
     /// Copies octets from `offset` on into `out` without removing them; returns how many.
@@ -250,14 +250,13 @@ impl RecvQueue {
 mod tests {
     use super::*;
     use alloc::vec;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     proptest! {
         /// Whatever is pushed, advanced and looked at: the queue is the plain vector it models.
         #[test]
         fn the_send_queue_is_a_vector(ops in proptest::collection::vec((0u8..4, 0usize..90_000), 1..40)) {
-            let mut q = SendQueue::default();
+            let (mut q, mut blocks) = (SendQueue::default(), Blocks::default());
             let mut model: Vec<u8> = vec![];
             let mut next = 0u8;
             for (op, n) in ops {
@@ -265,9 +264,9 @@ mod tests {
                     0 | 1 => {
                         let data: Vec<u8> = (0..n).map(|_| { next = next.wrapping_mul(5).wrapping_add(3); next }).collect();
                         model.extend(&data);
-                        if op == 0 { q.push(&data) } else { q.push_shared(data.into()) }
+                        if op == 0 { q.push(&data, &mut blocks) } else { q.push_shared(data.into()) }
                     }
-                    2 => { let n = n.min(model.len()); q.advance(n); model.drain(..n); }
+                    2 => { let n = n.min(model.len()); q.advance(n, &mut blocks); model.drain(..n); }
                     _ => {
                         let offset = n.min(model.len());
                         let mut out = [&[][..]; 64];
@@ -284,11 +283,19 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_send_queue_holds_no_buffer() {
-        let mut q = SendQueue::default();
-        q.push(&[1; 200_000]);
-        q.advance(200_000);
-        assert!(q.parts.is_empty() && q.spare.is_none());
+    fn a_drained_send_queue_holds_no_buffer_and_the_next_uses_it_again() {
+        let (mut q, mut blocks) = (SendQueue::default(), Blocks::default());
+        q.push(&[1; 200_000], &mut blocks);
+        q.advance(200_000, &mut blocks);
+        assert!(q.parts.is_empty());
+        let first = blocks.take(60_000, true);
+        let address = first.as_ptr();
+        blocks.give_back(first);
+        let mut other = SendQueue::default();
+        other.push(&[2; 60_000], &mut blocks);
+        let mut pieces = [&[][..]; 1];
+        assert_eq!(other.pieces(0, 60_000, &mut pieces), (1, 60_000));
+        assert_eq!((pieces[0].as_ptr(), pieces[0][0]), (address, 2));
     }
 
     #[test]
@@ -303,5 +310,22 @@ mod tests {
         assert_eq!(&out, b"abcde");
         assert_eq!((q.len(), q.read_chunk(9).as_deref()), (2, Some(&b"fg"[..])));
         assert_eq!((q.len(), q.memory()), (0, 0));
+    }
+
+    #[test]
+    fn compacting_changes_nothing_that_is_read() {
+        let mut q = RecvQueue::default();
+        let data: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        for piece in data.chunks(3) {
+            q.push(Chunk::copy_from(piece));
+        }
+        q.consume(1);
+        q.compact();
+        assert_eq!(q.len(), data.len() - 1);
+        assert!(q.memory() <= data.len() + 4 * CHUNK_OVERHEAD, "{}", q.memory());
+        let mut out = vec![0; data.len()];
+        assert_eq!(q.read(&mut out), data.len() - 1);
+        assert_eq!(&out[..data.len() - 1], &data[1..]);
+        assert_eq!(q.memory(), 0);
     }
 }

@@ -20,7 +20,7 @@ impl Stack {
         match self.sock(id)?.kind {
             Kind::Connected(conn) => {
                 let c = self.conns.get_mut(conn).ok_or(Errno::EPIPE)?;
-                let sent = c.tcb.send(data, flags);
+                let sent = c.tcb.send(&mut self.around.blocks, data, flags);
                 self.make_ready(conn);
                 sent
             }

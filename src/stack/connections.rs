@@ -6,6 +6,7 @@ use super::ports::Share;
 use super::{Conn, HalfOpenEntry, Stack, TimeWaitEntry, TimerKey};
 use crate::endpoint::{LocalAddr, Tuple};
 use crate::errno::Errno;
+use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::{Datagram, Outgoing, Path, protocol};
 use crate::reason::Drop;
 use crate::tcp::{
@@ -335,6 +336,8 @@ impl Stack {
         let mut out = [0; 60];
         let len = entry.record.ack(&env, &mut out);
         env.stats.count.tcp_segs_out += 1;
+        let what = TcpHappening::Sent { segment: entry.record.ack_info(), cause: None };
+        env.events.push(Event::Tcp(TcpEvent { at: now, conn: entry.conn, local, remote, what }));
         let packet = Outgoing {
             path: &path,
             src: local.ip(),

@@ -23,6 +23,7 @@ mod timeouts;
 mod transmit;
 pub mod wheel;
 
+use crate::buf::Blocks;
 use crate::config::Config;
 use crate::endpoint::Tuple;
 use crate::env::Env;
@@ -93,12 +94,13 @@ pub(crate) struct Surroundings {
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) events: Events,
+    pub(crate) blocks: Blocks,
 }
 
 impl Surroundings {
     pub(crate) fn env(&mut self, now: Instant) -> Env<'_> {
-        let Self { config, rng, stats, events } = self;
-        Env { now, config, rng, stats, events }
+        let Self { config, rng, stats, events, blocks } = self;
+        Env { now, config, rng, stats, events, blocks }
     }
 }
 
@@ -135,7 +137,8 @@ impl Stack {
         let events = Events::new(config.events, config.limits.events);
         let (demux, udp, raw) = (Demux::new(&mut rng), UdpTable::new(&mut rng), RawTable::new(&mut rng));
         let ports = PortTable::new(&mut rng, config.profile.ephemeral_ports);
-        let mut around = Surroundings { config, rng, stats: Stats::default(), events };
+        let mut around =
+            Surroundings { config, rng, stats: Stats::default(), events, blocks: Blocks::default() };
         let ip = Ip::new(&mut around.env(now));
         Self {
             around,

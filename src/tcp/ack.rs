@@ -103,7 +103,7 @@ impl Tcb {
         let data_end = self.queue_end();
         self.board.acknowledge(ack, self.snd.mss, delivery);
         let freed = ack.earliest(data_end).latest(data_start).distance(data_start);
-        self.snd.queue.advance(freed as usize);
+        self.snd.queue.advance(freed as usize, env.blocks);
         self.count.bytes_acked += u64::from(freed);
         self.snd.una = ack;
         if self.snd.urgent.up.is_some_and(|up| up.at_or_before(ack)) {

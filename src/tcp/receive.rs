@@ -308,6 +308,10 @@ impl Tcb {
         self.count.bytes_received += chunk.len() as u64;
         self.rcv.nxt += chunk.len() as u32;
         self.rcv.queue.push(chunk);
+        if self.recv_memory() > self.settings.rcvbuf {
+            // The window counts octets, the buffer memory: small segments may fill it many times over.
+            self.rcv.queue.compact();
+        }
         if self.rcv.queue.len() >= self.settings.recv_lowat {
             self.signals |= Signals::READABLE;
         }
@@ -399,6 +403,18 @@ mod tests {
         }
         r.retire(Seq(590));
         assert_eq!(r.blocks(), [block(600, 610)]);
+    }
+
+    #[test]
+    fn a_window_full_of_one_octet_segments_does_not_take_65_times_the_receive_buffer() {
+        let mut t = crate::tcp::tcb::tests::established();
+        for i in 0..65_536u32 {
+            t.deliver(Chunk::copy_from(&[i as u8]));
+            assert!(t.recv_memory() <= t.settings.rcvbuf + 64, "{} octets for {i}", t.recv_memory());
+        }
+        let mut out = vec![0; 65_536];
+        assert_eq!(t.rcv.queue.read(&mut out), out.len());
+        assert!(out.iter().enumerate().all(|(i, b)| *b == i as u8));
     }
 
     proptest! {

@@ -367,9 +367,11 @@ impl Tcb {
         (now.as_millis() as u32).wrapping_add(self.ts_offset)
     }
 
-    /// The sequence number of the first octet in the send queue.
+    /// The sequence number of the first octet in the send queue: behind our SYN while that is not
+    /// acknowledged. (SND.UNA comes by the ISS again every 4 GiB, when no SYN is there.)
     pub(crate) fn queue_seq(&self) -> Seq {
-        if self.snd.una == self.snd.iss { self.snd.iss + 1 } else { self.snd.una }
+        let syn = matches!(self.state, State::SynSent | State::SynReceived) && self.snd.una == self.snd.iss;
+        self.snd.una + u32::from(syn)
     }
 
     /// The sequence number after the last octet in the send queue.
@@ -425,5 +427,43 @@ impl Tcb {
         }
         self.rcv.ofo.check_invariants(self.rcv.nxt);
         assert!(self.window.cwnd > 0, "cwnd 0");
+    }
+}
+
+#[cfg(test)]
+pub(in crate::tcp) mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::event::{EventFilter, Events};
+    use crate::rng::Rng;
+    use crate::stats::Stats;
+    use crate::{IfaceId, ip};
+
+    /// A block in ESTABLISHED with an ISS of 7000, of which nothing was sent.
+    pub(in crate::tcp) fn established() -> Tcb {
+        let (config, mut rng) = (Config::default(), Rng::new([0; 2]));
+        let (mut stats, mut events) = (Stats::default(), Events::new(EventFilter::NONE, 0));
+        let now = Instant::ZERO;
+        let env = Env { now, config: &config, rng: &mut rng, stats: &mut stats, events: &mut events };
+        let addr: SocketAddr = "10.0.0.1:80".parse().unwrap();
+        let open = Opening {
+            local: addr,
+            remote: addr,
+            settings: Settings::new(&config.profile),
+            iss: Seq(7000),
+            ts_offset: 0,
+            path: ip::Path { iface: IfaceId(1), next_hop: addr.ip(), src: addr.ip(), mtu: 1500 },
+            path_generation: 0,
+        };
+        Tcb { state: State::Established, ..Tcb::new(&env, ConnId::default(), open) }
+    }
+
+    #[test]
+    fn the_send_queue_does_not_shift_when_una_comes_by_the_iss_again_after_4_gib() {
+        let mut t = established();
+        t.snd.queue.push(&[0; 10]);
+        assert_eq!((t.queue_seq(), t.unsent(), t.queue_end()), (Seq(7000), 10, Seq(7010)));
+        t.state = State::SynSent;
+        assert_eq!((t.queue_seq(), t.unsent()), (Seq(7001), 10));
     }
 }

@@ -5,7 +5,7 @@ use super::segment::{Header, Segment};
 use super::tcb::Tcb;
 use crate::ConnId;
 use crate::env::Env;
-use crate::event::{Event, TcpEvent, TcpHappening};
+use crate::event::{Event, SegmentInfo, TcpEvent, TcpHappening};
 use crate::reason::Drop;
 use crate::state::State;
 use crate::time::Instant;
@@ -45,6 +45,17 @@ pub enum TimeWaitVerdict {
 }
 
 impl TimeWait {
+    /// The ACK that it sends, in short.
+    pub fn ack_info(&self) -> SegmentInfo {
+        SegmentInfo {
+            seq: self.snd_nxt,
+            len: 0,
+            flags: TcpFlags::ACK,
+            ack: self.rcv_nxt,
+            window: self.rcv_window,
+        }
+    }
+
     /// What is kept of `tcb`.
     pub fn new(tcb: &Tcb) -> Self {
         Self {

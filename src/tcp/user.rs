@@ -2,7 +2,7 @@
 
 use super::tcb::Tcb;
 use super::urgent::{OobOctet, RecvUrgent};
-use crate::buf::Chunk;
+use crate::buf::{Blocks, Chunk};
 use crate::env::Env;
 use crate::errno::{Errno, Result};
 use crate::posix::{MsgFlags, Readiness};
@@ -35,13 +35,13 @@ impl Tcb {
     }
 
     /// send(2): takes what there is room for.
-    pub(crate) fn send(&mut self, data: &[u8], flags: MsgFlags) -> Result<usize> {
+    pub(crate) fn send(&mut self, blocks: &mut Blocks, data: &[u8], flags: MsgFlags) -> Result<usize> {
         self.check_sendable()?;
         if data.is_empty() {
             return Ok(0);
         }
         let n = self.room_or_wait()?.min(data.len());
-        self.snd.queue.push(&data[..n]);
+        self.snd.queue.push(&data[..n], blocks);
         self.after_write(n == data.len(), flags);
         self.snd.wants_room |= n < data.len();
         Ok(n)

@@ -241,5 +241,7 @@ pub fn troubles(stack: &Stack) -> Vec<String> {
         ("zero-window probes", c.tcp_zero_window_probes),
     ];
     let counters = counters.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}"));
-    counters.chain(stack.stats().drops().map(|(reason, n)| format!("{reason} {n}"))).collect()
+    // Multicast that the kernel sends on a new interface is nobody's trouble.
+    let drops = stack.stats().drops().filter(|(reason, _)| *reason != wirestack::reason::Drop::IpNotForUs);
+    counters.chain(drops.map(|(reason, n)| format!("{reason} {n}"))).collect()
 }

@@ -365,6 +365,8 @@ fn dialogues() -> Vec<(&'static str, Vec<u8>)> {
     let small: &[u8] = &[14, 2, 5, 0, 1, 14, 1, 6, 0, 1, 14, 1, 11, 0, 100];
     let one = |look: u8, parts: &[&[u8]]| [&[look, 0, 0, 0, 7], &parts.concat()[..]].concat();
     vec![
+        ("open-end", one(0, &[begin, talk])),
+        ("storm-open-end", one(0, &[begin, storm, large, talk])),
         ("plain", one(0, &[begin, talk, finish])),
         ("offloads", one(0x30, &[begin, large, talk, finish])),
         ("freebsd-rfc", one(0x09, &[begin, talk, large, finish])),

@@ -47,3 +47,26 @@ fn the_stage_has_every_state() {
         assert!(queued >= 3, "look {look}: {queued} with unread data");
     }
 }
+
+/// The seeds of `operations` are dialogues that still say something.
+#[test]
+fn the_dialogues_carry_data() {
+    let outcome = |name: &str| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/operations").join(name);
+        wirestack_fuzzing::operations::run(&fs::read(file).unwrap())
+    };
+    for (name, connections, octets, ends) in [
+        ("plain", 1, 4060, 0),
+        ("open-end", 1, 4060, 2),
+        ("storm-open-end", 1, 20_000, 2),
+        ("offloads", 1, 20_000, 0),
+        ("small-buffers", 1, 4000, 2),
+        ("simultaneous-open", 1, 256, 0),
+        ("urgent-in-storm", 1, 4000, 2),
+        ("backlog", 1, 0, 2),
+    ] {
+        let o = outcome(name);
+        println!("{name}: {o:?}");
+        assert!(o.connections >= connections && o.octets >= octets && o.ends >= ends, "{name}: {o:?}");
+    }
+}

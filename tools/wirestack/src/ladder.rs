@@ -6,7 +6,8 @@
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
-use wirestack::event::{SegmentInfo, TcpEvent, TcpHappening};
+use std::time::Duration;
+use wirestack::event::{RetransmitCause, SegmentInfo, TcpEvent, TcpHappening};
 use wirestack::tcp::{State, Timer};
 use wirestack::wire::{Seq, TcpFlags};
 use wirestack::{Errno, Instant};
@@ -15,6 +16,10 @@ use wirestack::{Errno, Instant};
 pub const DEFAULT_WIDTH: usize = 100;
 const MIN_WIDTH: usize = 72;
 const MAX_WIDTH: usize = 120;
+/// What fits a frame of Ethernet's usual 1500 octets; what is larger is a super-segment.
+const LARGEST: u32 = 1460;
+/// Segments sent again within this time are one burst.
+const BURST: Duration = Duration::from_millis(1);
 const TIME: usize = 8;
 const STATE: usize = 14;
 
@@ -33,6 +38,8 @@ pub struct Ladder {
     into: Half,
     run: Run,
     held: Option<Row>,
+    /// The retransmission that `held` shows, as long as another may continue it.
+    burst: Option<Burst>,
     state: Option<(Instant, State)>,
     lines: Vec<String>,
 }
@@ -58,8 +65,20 @@ struct Run {
 #[derive(Debug, Default)]
 struct Flow {
     segments: u64,
+    /// Some were larger than a frame carries.
+    large: bool,
     octets: u64,
     acks: u64,
+}
+
+/// Adjoining segments sent again at one time: one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Burst {
+    shape: Shape,
+    cause: Option<RetransmitCause>,
+    start: Seq,
+    end: Seq,
+    segments: u32,
 }
 
 #[derive(Debug)]
@@ -88,6 +107,7 @@ impl Ladder {
             into: Half::default(),
             run: Run::default(),
             held: None,
+            burst: None,
             state: None,
             lines: Vec::new(),
         }
@@ -105,11 +125,11 @@ impl Ladder {
         match &event.what {
             TcpHappening::State { to, .. } => self.change_state(event.at, *to),
             TcpHappening::Sent { segment, cause } => {
-                self.segment(event.at, segment, Shape::Out, cause.map(|c| c.label()));
+                self.segment(event.at, segment, Shape::Out, cause.map(Some));
             }
             TcpHappening::Received { segment } => {
                 let again = segment.len > 0 && self.into.end.is_some_and(|end| segment.seq.before(end));
-                self.segment(event.at, segment, Shape::In, again.then_some(""));
+                self.segment(event.at, segment, Shape::In, again.then_some(None));
             }
             TcpHappening::TimerFired { timer: Timer::Retransmit, attempt } => {
                 let text = format!("retransmission timeout, number {attempt} in a row");
@@ -132,7 +152,7 @@ impl Ladder {
     pub fn finish(&mut self) -> Vec<String> {
         self.flush_run();
         if let Some((at, state)) = self.state.take() {
-            self.hold(Row { at, state: Some(state), shape: Shape::Note, text: String::new(), style: QUIET });
+            self.hold(lone(at, state));
         }
         self.flush_held();
         self.take_lines()
@@ -150,14 +170,20 @@ impl Ladder {
             _ => {
                 if let Some((at, state)) = self.state.replace((at, to)) {
                     self.flush_run();
-                    let text = String::new();
-                    self.hold(Row { at, state: Some(state), shape: Shape::Note, text, style: QUIET });
+                    self.hold(lone(at, state));
                 }
             }
         }
     }
 
-    fn segment(&mut self, at: Instant, s: &SegmentInfo, shape: Shape, again: Option<&str>) {
+    /// `again`: sent once more, and why if that is known.
+    fn segment(
+        &mut self,
+        at: Instant,
+        s: &SegmentInfo,
+        shape: Shape,
+        again: Option<Option<RetransmitCause>>,
+    ) {
         let (same, other) = match shape {
             Shape::Out => (&mut self.out, &mut self.into),
             _ => (&mut self.into, &mut self.out),
@@ -180,16 +206,20 @@ impl Ladder {
             same.fin = Some(end);
         }
         if !(control || handshake || acks_fin || again.is_some()) {
+            if let Some((when, state)) = self.state.take_if(|(when, _)| *when != at) {
+                self.flush_run();
+                self.hold(lone(when, state));
+            }
             self.run.flow(shape).count(s);
             return;
         }
+        if let Some(cause) = again.filter(|_| !control && s.len > 0) {
+            self.sent_again(at, s, shape, cause, base);
+            return;
+        }
         let mut text = describe(s, base, ack_base);
-        match again {
-            Some("") => text.push_str(", again"),
-            Some(cause) => {
-                let _ = write!(text, ", again: {cause}");
-            }
-            None => {}
+        if let Some(cause) = again {
+            text.push_str(&again_text(cause));
         }
         let style = match s.flags {
             f if f.contains(TcpFlags::RST) => BAD,
@@ -201,6 +231,33 @@ impl Ladder {
         self.row(at, shape, text, style);
     }
 
+    /// Data sent again: a line, or more of the line before.
+    fn sent_again(
+        &mut self,
+        at: Instant,
+        s: &SegmentInfo,
+        shape: Shape,
+        cause: Option<RetransmitCause>,
+        base: Seq,
+    ) {
+        let mut burst = Burst { shape, cause, start: s.seq, end: s.seq + s.len, segments: 1 };
+        if let (Some(last), Some(row)) = (self.burst, &self.held)
+            && (last.shape, last.cause, last.end) == (shape, cause, s.seq)
+            && row.state.is_none()
+            && self.run.is_empty()
+            && at.since(row.at) <= BURST
+        {
+            burst = Burst { start: last.start, segments: last.segments + 1, ..burst };
+            let text = burst.text(base);
+            if let Some(row) = &mut self.held {
+                row.text = text;
+            }
+        } else {
+            self.row(at, shape, burst.text(base), AGAIN);
+        }
+        self.burst = Some(burst);
+    }
+
     fn row(&mut self, at: Instant, shape: Shape, text: String, style: Style) {
         self.flush_run();
         let mut state = None;
@@ -208,8 +265,7 @@ impl Ladder {
             if when == at {
                 state = Some(s);
             } else {
-                let text = String::new();
-                self.hold(Row { at: when, state: Some(s), shape: Shape::Note, text, style: QUIET });
+                self.hold(lone(when, s));
             }
         }
         self.hold(Row { at, state, shape, text, style });
@@ -218,6 +274,7 @@ impl Ladder {
     /// Keeps a row back until the next one, because its state may still come.
     fn hold(&mut self, row: Row) {
         self.flush_held();
+        self.burst = None;
         self.held = Some(row);
     }
 
@@ -250,6 +307,22 @@ impl Ladder {
     }
 }
 
+impl Burst {
+    fn text(self, base: Seq) -> String {
+        let (start, len) = (self.start.distance(base), self.end.distance(self.start));
+        let end = u64::from(start) + u64::from(len);
+        let what = match self.segments {
+            1 => format!("seq {start}:{end}, {len} octets"),
+            n => format!("seq {start}:{end}, {n} segments"),
+        };
+        what + &again_text(self.cause)
+    }
+}
+
+fn again_text(cause: Option<RetransmitCause>) -> String {
+    cause.map_or(", again".to_owned(), |c| format!(", again: {}", c.label()))
+}
+
 impl Run {
     fn flow(&mut self, shape: Shape) -> &mut Flow {
         if shape == Shape::Out { &mut self.out } else { &mut self.into }
@@ -272,6 +345,7 @@ impl Flow {
         } else {
             self.segments += 1;
             self.octets += u64::from(s.len);
+            self.large |= s.len > LARGEST;
         }
     }
 
@@ -279,12 +353,22 @@ impl Flow {
         let plural = |n: u64| if n == 1 { "" } else { "s" };
         let data = (self.segments > 0).then(|| {
             let octets = indicatif::BinaryBytes(self.octets);
-            format!("{} segment{}, {octets}", self.segments, plural(self.segments))
+            let what = if self.large { "super-segment" } else { "segment" };
+            format!("{} {what}{}, {octets}", self.segments, plural(self.segments))
         });
         let acks = (self.acks > 0).then(|| format!("{} ACK{}", self.acks, plural(self.acks)));
         let text = [data, acks].into_iter().flatten().collect::<Vec<_>>().join(", ");
         (!text.is_empty()).then(|| format!("{arrow} {text}"))
     }
+}
+
+/// A change of state that no segment brought about.
+fn lone(at: Instant, state: State) -> Row {
+    let text = match state {
+        State::FinWait1 | State::LastAck => "the application closes; the FIN follows the data",
+        _ => "",
+    };
+    Row { at, state: Some(state), shape: Shape::Note, text: text.into(), style: QUIET }
 }
 
 /// Flags, relative sequence numbers and length: `SYN ACK seq 0, ack 1, window 65160`.

@@ -23,10 +23,13 @@ pub fn filter(verbose: u8) -> EventFilter {
     }
 }
 
+/// An event; `None` is the end.
+type Message = Option<Event>;
+
 /// Prints events on a thread of its own: an observer must not wait for a terminal.
 #[derive(Debug)]
 pub struct Printer {
-    queue: Option<SyncSender<Event>>,
+    queue: SyncSender<Message>,
     missed: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,7 +41,7 @@ impl Printer {
         let missed = Arc::new(AtomicU64::new(0));
         let theirs = Arc::clone(&missed);
         let thread = thread::Builder::new().name("trace".into()).spawn(move || print(&events, &theirs))?;
-        Ok(Self { queue: Some(queue), missed, thread: Some(thread) })
+        Ok(Self { queue, missed, thread: Some(thread) })
     }
 
     /// What to give to the runtime.
@@ -48,7 +51,7 @@ impl Printer {
             if matches!(event, Event::Socket(_)) {
                 return;
             }
-            if let Some(Err(TrySendError::Full(_))) = queue.as_ref().map(|q| q.try_send(event.clone())) {
+            if let Err(TrySendError::Full(_)) = queue.try_send(Some(event.clone())) {
                 missed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -56,17 +59,17 @@ impl Printer {
 }
 
 impl Drop for Printer {
-    /// Prints what is queued. The runtime with the observer must be gone by then.
+    /// Prints what is queued. What the observer sees later is not printed.
     fn drop(&mut self) {
-        self.queue = None;
+        let _ = self.queue.send(None);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn print(events: &Receiver<Event>, missed: &AtomicU64) {
-    while let Ok(event) = events.recv() {
+fn print(events: &Receiver<Message>, missed: &AtomicU64) {
+    while let Ok(Some(event)) = events.recv() {
         let mut err = std::io::stderr().lock();
         let skipped = missed.swap(0, Ordering::Relaxed);
         if skipped > 0 {

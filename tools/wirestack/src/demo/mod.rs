@@ -36,7 +36,7 @@ const BOLD: Style = Style::new().bold();
 #[derive(Debug, Args)]
 pub struct Demo {
     /// Octets in each direction: 4M, 500K, 1000000
-    #[arg(long, default_value = "4M", value_parser = size)]
+    #[arg(long, default_value = "1M", value_parser = size)]
     size: u64,
     /// What is wrong with the link, in both directions
     #[arg(long, value_name = "SPEC", default_value = "loss=2%,delay=10ms")]
@@ -69,7 +69,7 @@ pub fn run(args: &Demo) -> Outcome {
         Some(seed) => seed,
         None => u64::from(random().doing(|| "cannot get random bits".into())?),
     };
-    let (watcher, observer) = watch::channel();
+    let (watcher, end, observer) = watch::channel();
     let (stage, capture) = Stage::set_up(args, seed, observer)?;
     let ladder = Ladder::new(columns());
     introduce(args, &stage, seed, &ladder);
@@ -89,6 +89,7 @@ pub fn run(args: &Demo) -> Outcome {
     drop(over);
     let _ = watchdog.join();
     stage.take_down();
+    end.tell();
     let seen = drawing.join().map_err(|_| Failure::new("the ladder could not be drawn"))?;
     let counters = capture.finish().doing(|| format!("cannot write {}", args.capture.display()))?;
 

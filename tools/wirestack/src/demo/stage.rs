@@ -19,8 +19,9 @@ use wirestack_lab::Namespace;
 pub const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// The peer's.
 pub const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// Where the peer listens.
-pub const PORT: u16 = 7000;
+/// Where the peer listens. No protocol is known by this number, so that Wireshark does not take the
+/// random octets for one.
+pub const PORT: u16 = 7654;
 const TAP: &str = "demo";
 
 /// Both ends.

@@ -2,24 +2,36 @@
 
 use crate::ladder::Ladder;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, channel as unbounded};
+use std::sync::mpsc::{Receiver, Sender, channel as unbounded};
 use std::time::Duration;
 use wirestack::event::{RetransmitCause, TcpEvent, TcpHappening};
 use wirestack::{ConnId, Event};
 
 /// The drawing end of the channel.
 #[derive(Debug)]
-pub struct Watcher(Receiver<TcpEvent>);
+pub struct Watcher(Receiver<Option<TcpEvent>>);
 
-/// A watcher, and the observer for the runtime. The watcher is done when the runtime is gone.
-pub fn channel() -> (Watcher, impl FnMut(&Event) + Send + 'static) {
+/// Tells the watcher that nothing more comes.
+#[derive(Debug)]
+pub struct End(Sender<Option<TcpEvent>>);
+
+impl End {
+    /// It draws what it has and is done.
+    pub fn tell(&self) {
+        let _ = self.0.send(None);
+    }
+}
+
+/// A watcher, its end, and the observer for the runtime.
+pub fn channel() -> (Watcher, End, impl FnMut(&Event) + Send + 'static) {
     let (tx, rx) = unbounded();
+    let end = End(tx.clone());
     let observer = move |event: &Event| {
         if let Event::Tcp(e) = event {
-            let _ = tx.send(e.clone());
+            let _ = tx.send(Some(e.clone()));
         }
     };
-    (Watcher(rx), observer)
+    (Watcher(rx), end, observer)
 }
 
 /// Figures of one connection.
@@ -33,11 +45,11 @@ pub struct Seen {
 }
 
 impl Watcher {
-    /// Draws until the other end is gone.
+    /// Draws until it is told the end.
     pub fn draw(self, mut ladder: Ladder) -> Seen {
         let mut seen = Seen::default();
         let mut conn: Option<ConnId> = None;
-        for event in self.0 {
+        while let Ok(Some(event)) = self.0.recv() {
             // The first connection is the demonstration's.
             if *conn.get_or_insert(event.conn) != event.conn {
                 continue;
