@@ -448,7 +448,7 @@ impl Stack {
         let Some(path) = conn.tcb.path else { return };
         let mut env = self.around.env(now);
         let mut out = [0; 60];
-        let len = header.write(&[], &mut out);
+        let len = conn.tcb.write_farewell(&env, header, &mut out);
         env.stats.count.tcp_rst_out += 1;
         let packet = Outgoing {
             path: &path,
