@@ -34,3 +34,24 @@ impl Env<'_> {
         }
     }
 }
+
+/// What an [`Env`] borrows: the machine owns one.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) config: Config,
+    pub(crate) rng: Rng,
+    pub(crate) stats: Stats,
+    pub(crate) events: Events,
+    pub(crate) blocks: Blocks,
+}
+
+impl Surroundings {
+    pub(crate) fn new(config: Config, rng: Rng, events: Events) -> Self {
+        Self { config, rng, stats: Stats::default(), events, blocks: Blocks::default() }
+    }
+
+    pub(crate) fn env(&mut self, now: Instant) -> Env<'_> {
+        let Self { config, rng, stats, events, blocks } = self;
+        Env { now, config, rng, stats, events, blocks }
+    }
+}

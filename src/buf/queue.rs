@@ -134,6 +134,9 @@ pub struct RecvQueue {
     held: usize,
 }
 
+/// Pieces that are copied together become chunks of this many octets.
+const COMPACT: usize = 1 << 16;
+
 /// What a chunk costs beside the octets of its buffer.
 const CHUNK_OVERHEAD: usize = 64;
 
@@ -165,19 +168,19 @@ impl RecvQueue {
     /// Copies many small pieces together if that frees more than half of the memory: a peer that sends
     /// octet by octet makes us hold 65 octets for each.
     pub fn compact(&mut self) {
-        if self.held <= 2 * (self.len + CHUNK_OVERHEAD * (self.len / BLOCK + 1)) {
+        if self.held <= 2 * (self.len + CHUNK_OVERHEAD * (self.len / COMPACT + 1)) {
             return;
         }
         let (old, len) = (core::mem::take(&mut self.chunks), self.len);
         *self = Self::default();
-        let mut block = Vec::with_capacity(len.min(BLOCK));
+        let mut block = Vec::with_capacity(len.min(COMPACT));
         for chunk in old {
             let mut rest = &chunk[..];
             while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(BLOCK - block.len()));
+                let (now, later) = rest.split_at(rest.len().min(COMPACT - block.len()));
                 block.extend_from_slice(now);
                 rest = later;
-                if block.len() == BLOCK {
+                if block.len() == COMPACT {
                     self.push(Chunk::copy_from(&block));
                     block.clear();
                 }

@@ -23,10 +23,9 @@ mod timeouts;
 mod transmit;
 pub mod wheel;
 
-use crate::buf::Blocks;
 use crate::config::Config;
 use crate::endpoint::Tuple;
-use crate::env::Env;
+use crate::env::Surroundings;
 use crate::errno::Result;
 use crate::event::{Event, Events};
 use crate::ip::{Cidr, Interface, Ip, NeighbourEntry, Route};
@@ -87,23 +86,6 @@ pub(crate) struct TimeWaitEntry {
     reuse: (bool, bool),
 }
 
-/// What every layer is handed.
-#[derive(Debug)]
-pub(crate) struct Surroundings {
-    pub(crate) config: Config,
-    pub(crate) rng: Rng,
-    pub(crate) stats: Stats,
-    pub(crate) events: Events,
-    pub(crate) blocks: Blocks,
-}
-
-impl Surroundings {
-    pub(crate) fn env(&mut self, now: Instant) -> Env<'_> {
-        let Self { config, rng, stats, events, blocks } = self;
-        Env { now, config, rng, stats, events, blocks }
-    }
-}
-
 /// A TCP/IP stack.
 #[derive(Debug)]
 pub struct Stack {
@@ -137,8 +119,7 @@ impl Stack {
         let events = Events::new(config.events, config.limits.events);
         let (demux, udp, raw) = (Demux::new(&mut rng), UdpTable::new(&mut rng), RawTable::new(&mut rng));
         let ports = PortTable::new(&mut rng, config.profile.ephemeral_ports);
-        let mut around =
-            Surroundings { config, rng, stats: Stats::default(), events, blocks: Blocks::default() };
+        let mut around = Surroundings::new(config, rng, events);
         let ip = Ip::new(&mut around.env(now));
         Self {
             around,

@@ -433,26 +433,26 @@ impl Tcb {
 #[cfg(test)]
 pub(in crate::tcp) mod tests {
     use super::*;
+    use crate::IfaceId;
+    use crate::buf::Blocks;
     use crate::config::Config;
+    use crate::env::Surroundings;
     use crate::event::{EventFilter, Events};
     use crate::rng::Rng;
-    use crate::stats::Stats;
-    use crate::{IfaceId, ip};
 
     /// A block in ESTABLISHED with an ISS of 7000, of which nothing was sent.
     pub(in crate::tcp) fn established() -> Tcb {
-        let (config, mut rng) = (Config::default(), Rng::new([0; 2]));
-        let (mut stats, mut events) = (Stats::default(), Events::new(EventFilter::NONE, 0));
-        let now = Instant::ZERO;
-        let env = Env { now, config: &config, rng: &mut rng, stats: &mut stats, events: &mut events };
+        let events = Events::new(EventFilter::NONE, 0);
+        let mut around = Surroundings::new(Config::default(), Rng::new([0; 2]), events);
+        let env = around.env(Instant::ZERO);
         let addr: SocketAddr = "10.0.0.1:80".parse().unwrap();
         let open = Opening {
             local: addr,
             remote: addr,
-            settings: Settings::new(&config.profile),
+            settings: Settings::new(&env.config.profile),
             iss: Seq(7000),
             ts_offset: 0,
-            path: ip::Path { iface: IfaceId(1), next_hop: addr.ip(), src: addr.ip(), mtu: 1500 },
+            path: Path { iface: IfaceId(1), next_hop: addr.ip(), src: addr.ip(), mtu: 1500 },
             path_generation: 0,
         };
         Tcb { state: State::Established, ..Tcb::new(&env, ConnId::default(), open) }
@@ -461,7 +461,7 @@ pub(in crate::tcp) mod tests {
     #[test]
     fn the_send_queue_does_not_shift_when_una_comes_by_the_iss_again_after_4_gib() {
         let mut t = established();
-        t.snd.queue.push(&[0; 10]);
+        t.snd.queue.push(&[0; 10], &mut Blocks::default());
         assert_eq!((t.queue_seq(), t.unsent(), t.queue_end()), (Seq(7000), 10, Seq(7010)));
         t.state = State::SynSent;
         assert_eq!((t.queue_seq(), t.unsent()), (Seq(7001), 10));

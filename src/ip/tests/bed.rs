@@ -1,6 +1,7 @@
 //! A host under test with its surroundings, and makers of frames.
 
 use crate::IfaceId;
+use crate::buf::Blocks;
 use crate::config::Config;
 use crate::env::Env;
 use crate::event::{Event, EventFilter, Events};
@@ -60,6 +61,7 @@ pub struct Host {
     pub rng: Rng,
     pub stats: Stats,
     pub events: Events,
+    pub blocks: Blocks,
     pub now: Instant,
     /// Transmit attempts that the device still takes before it is busy.
     pub room: usize,
@@ -74,9 +76,27 @@ impl Host {
         let mut stats = Stats::default();
         let mut events = Events::new(EventFilter::ALL, 1 << 16);
         let now = Instant::from_secs(1000);
-        let ip =
-            Ip::new(&mut Env { now, config: &config, rng: &mut rng, stats: &mut stats, events: &mut events });
-        Self { ip, config, rng, stats, events, now, room: usize::MAX, out: Vec::new(), drops: Vec::new() }
+        let mut blocks = Blocks::default();
+        let ip = Ip::new(&mut Env {
+            now,
+            config: &config,
+            rng: &mut rng,
+            stats: &mut stats,
+            events: &mut events,
+            blocks: &mut blocks,
+        });
+        Self {
+            ip,
+            config,
+            rng,
+            stats,
+            events,
+            blocks,
+            now,
+            room: usize::MAX,
+            out: Vec::new(),
+            drops: Vec::new(),
+        }
     }
 
     /// 10.0.0.1/24 and fd00::1/64 on Ethernet, without duplicate address detection.
@@ -118,6 +138,7 @@ impl Host {
             rng: &mut self.rng,
             stats: &mut self.stats,
             events: &mut self.events,
+            blocks: &mut self.blocks,
         };
         f(&mut self.ip, &mut env)
     }

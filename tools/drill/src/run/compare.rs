@@ -17,9 +17,7 @@ pub fn in_script_numbers(got: &Decoded, flow: Option<&Flow>) -> Packet {
             mtu: Some(*mtu).filter(|m| *m > 0),
             quote: None,
         }),
-        DecodedBody::Other(p) => {
-            Body::Icmp(IcmpSpec { v6: false, ty: *p, code: 0, mtu: None, quote: None })
-        }
+        DecodedBody::Other(p) => Body::Icmp(IcmpSpec { v6: false, ty: *p, code: 0, mtu: None, quote: None }),
     };
     Packet { ip, body }
 }
@@ -106,11 +104,7 @@ fn tcp(want: &TcpSpec, got: &TcpSpec, out: &mut Vec<String>) {
         out.push(format!("ports {} > {} (the script wants {} > {})", g.0, g.1, w.0, w.1));
     }
     if want.flags != got.flags {
-        out.push(format!(
-            "flags {} (the script wants {})",
-            show_flags(got.flags),
-            show_flags(want.flags)
-        ));
+        out.push(format!("flags {} (the script wants {})", show_flags(got.flags), show_flags(want.flags)));
     }
     field("seq", &want.seq, &got.seq, out);
     field("octets", &want.len, &got.len, out);

@@ -49,7 +49,11 @@ impl Flow {
 
     /// A new connection between the same addresses begins.
     pub fn renew(&mut self) {
-        *self = Self { fresh: true, our_offset: self.our_offset, ..Self::new(self.local, self.remote, self.peer_offset) };
+        *self = Self {
+            fresh: true,
+            our_offset: self.our_offset,
+            ..Self::new(self.local, self.remote, self.peer_offset)
+        };
     }
 
     /// Our SYN was seen: `live` stands for `script`.

@@ -368,10 +368,7 @@ impl Runner<'_> {
         if self.blocked.is_some() {
             let event = &self.script.events[event];
             let What::Call(call) = &event.what else { return Ok(()) };
-            return fault(
-                event.pos,
-                format!("{} did not return by {}", call.name, seconds(end + tolerance)),
-            );
+            return fault(event.pos, format!("{} did not return by {}", call.name, seconds(end + tolerance)));
         }
         Ok(())
     }
@@ -399,10 +396,7 @@ impl Runner<'_> {
             let tolerance = self.script.settings.tolerance_usecs;
             if (now - end).abs() > tolerance.max((end - since) / 100) {
                 let (now, end) = (seconds(now), seconds(end));
-                return fault(
-                    event.pos,
-                    format!("{} returned at {now}, the script wants {end}", call.name),
-                );
+                return fault(event.pos, format!("{} returned at {now}, the script wants {end}", call.name));
             }
         }
         Ok(())

@@ -133,8 +133,12 @@ fn set(name: &str, value: &str, p: &mut Profile, l: &mut Limits) -> Option<()> {
         "tcp_ecn" | "tcp_mtu_probing" | "tcp_fastopen" | "tcp_autocorking" | "tcp_ecn_fallback" => {
             return (number()? == 0).then_some(());
         }
-        "tcp_dsack" | "tcp_moderate_rcvbuf" | "tcp_slow_start_after_idle" | "tcp_recovery"
-        | "tcp_syncookies" | "tcp_limited_transmit" => return (number()? == 1).then_some(()),
+        "tcp_dsack"
+        | "tcp_moderate_rcvbuf"
+        | "tcp_slow_start_after_idle"
+        | "tcp_recovery"
+        | "tcp_syncookies"
+        | "tcp_limited_transmit" => return (number()? == 1).then_some(()),
         "tcp_early_retrans" => return (number()? == 3).then_some(()),
         _ => return None,
     }

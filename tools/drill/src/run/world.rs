@@ -5,9 +5,9 @@ use super::host::Host;
 use crate::script::{Pos, Settings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use wirestack::SocketId;
 use wirestack::socket::Type;
 use wirestack::tcp::State;
-use wirestack::SocketId;
 
 /// Why a script failed: a place and words.
 #[derive(Clone, Debug)]

@@ -114,7 +114,9 @@ impl Settings {
                     "ipv6" => IpVersion::V6,
                     "ipv4_mapped_ipv6" => IpVersion::Mapped,
                     _ => {
-                        return Err(format!("--ip_version is ipv4, ipv6 or ipv4_mapped_ipv6, not \"{value}\""));
+                        return Err(format!(
+                            "--ip_version is ipv4, ipv6 or ipv4_mapped_ipv6, not \"{value}\""
+                        ));
                     }
                 };
             }

@@ -244,8 +244,10 @@ impl Parser<'_> {
                         n + 1
                     }
                     _ => {
-                        let n =
-                            self.rest().find(|c: char| c.is_whitespace()).unwrap_or_else(|| self.rest().len());
+                        let n = self
+                            .rest()
+                            .find(|c: char| c.is_whitespace())
+                            .unwrap_or_else(|| self.rest().len());
                         value = self.rest()[..n].to_owned();
                         n
                     }

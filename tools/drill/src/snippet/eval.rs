@@ -80,8 +80,7 @@ fn explain(node: &Node, names: &Names) -> String {
     let mut used = Vec::new();
     collect(node, &mut used);
     used.dedup();
-    let shown: Vec<_> =
-        used.iter().filter_map(|n| names.get(*n).map(|v| format!("{n} is {v}"))).collect();
+    let shown: Vec<_> = used.iter().filter_map(|n| names.get(*n).map(|v| format!("{n} is {v}"))).collect();
     if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) }
 }
 
@@ -117,9 +116,7 @@ fn value(node: &Node, names: &Names) -> Result<Value, String> {
         Node::Float(n) => Value::Float(*n),
         Node::Str(s) => Value::Str(s.clone()),
         Node::Name(n) => names.get(n).cloned().ok_or_else(|| format!("{n} is not known here"))?,
-        Node::Tuple(items) => {
-            Value::Tuple(items.iter().map(|i| value(i, names)).collect::<Result<_, _>>()?)
-        }
+        Node::Tuple(items) => Value::Tuple(items.iter().map(|i| value(i, names)).collect::<Result<_, _>>()?),
         Node::Unary(op, a) => unary(op, &value(a, names)?)?,
         Node::Binary("and", a, b) => {
             let a = value(a, names)?;
@@ -178,7 +175,9 @@ fn binary(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
             "/" if *y == 0 => return Err(by_zero()),
             "/" => return Ok(Value::Float(*x as f64 / *y as f64)),
             // Python rounds towards minus infinity.
-            "//" => x.checked_div_euclid(*y).map(|q| q - i64::from(*y < 0 && x % y != 0)).ok_or_else(by_zero)?,
+            "//" => {
+                x.checked_div_euclid(*y).map(|q| q - i64::from(*y < 0 && x % y != 0)).ok_or_else(by_zero)?
+            }
             "%" => {
                 let r = x.checked_rem(*y).ok_or_else(by_zero)?;
                 if r != 0 && (r < 0) != (*y < 0) { r + y } else { r }

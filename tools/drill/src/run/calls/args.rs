@@ -17,10 +17,7 @@ impl<'a> Args<'a> {
     pub(super) fn get(&self, i: usize) -> Result<&'a Expr, Fault> {
         match self.list.get(i) {
             Some(e) => Ok(e),
-            None => fault(
-                self.pos,
-                format!("{} wants more than {} arguments", self.name, self.list.len()),
-            ),
+            None => fault(self.pos, format!("{} wants more than {} arguments", self.name, self.list.len())),
         }
     }
 
@@ -115,7 +112,10 @@ pub(super) fn address(e: &Expr, default: SocketAddr, settings: &Settings) -> Res
         return Ok(SocketAddr::new(settings.as_seen(default.ip()), default.port()));
     }
     let ExprKind::Struct(fields) = &e.kind else {
-        return fault(e.pos, "expected an address: ... or {sa_family = AF_INET, sin_port = ..., sin_addr = ...}");
+        return fault(
+            e.pos,
+            "expected an address: ... or {sa_family = AF_INET, sin_port = ..., sin_addr = ...}",
+        );
     };
     let mut addr = settings.as_seen(default.ip());
     let mut port = default.port();

@@ -88,9 +88,7 @@ fn unknown_algorithm(value: &Expr) -> Option<String> {
 
 fn text(value: &Expr) -> Option<String> {
     match &value.kind {
-        ExprKind::Str(s) => {
-            Some(String::from_utf8_lossy(s).trim_end_matches('\0').to_owned())
-        }
+        ExprKind::Str(s) => Some(String::from_utf8_lossy(s).trim_end_matches('\0').to_owned()),
         ExprKind::List(items) if items.len() == 1 => text(&items[0]),
         _ => None,
     }
@@ -207,7 +205,13 @@ fn about_socket(
             Type::Dgram => 17,
             Type::Raw => 0,
         },
-        39 => if v6 { 10 } else { 2 },
+        39 => {
+            if v6 {
+                10
+            } else {
+                2
+            }
+        }
         _ => return None,
     }))
 }
@@ -244,7 +248,10 @@ fn compare(got: &O, value: &Expr, len: &Expr) -> Result<(), Fault> {
             if let Some(want) = text(value)
                 && want != c.name()
             {
-                return fault(value.pos, format!("the value is \"{}\", the script wants \"{want}\"", c.name()));
+                return fault(
+                    value.pos,
+                    format!("the value is \"{}\", the script wants \"{want}\"", c.name()),
+                );
             }
             return Ok(());
         }
