@@ -45,6 +45,7 @@ impl Stack {
             v6only: false,
             iface: None,
             linger: None,
+            connecting: false,
             recv_timeout: None,
             send_timeout: None,
             bound: None,
@@ -191,6 +192,7 @@ impl Stack {
             v6only,
             iface,
             linger,
+            connecting: false,
             recv_timeout,
             send_timeout,
             bound: None,
@@ -215,7 +217,10 @@ impl Stack {
     pub fn connect(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<()> {
         let socket = self.sock(id)?;
         let remote = socket.core_addr(addr)?;
-        match socket.kind {
+        if self.connect_succeeded(id) {
+            return Ok(());
+        }
+        match self.sock(id)?.kind {
             Kind::Udp => return self.connect_udp(id, remote),
             Kind::Raw => {
                 let raw = self.raw.get_mut(id).ok_or(Errno::EBADF)?;
@@ -227,6 +232,14 @@ impl Stack {
             Kind::Fresh(_) => {}
         }
         self.open(now, id, remote)
+    }
+
+    /// The first connect(2) after a non-blocking one got through says so; the next is EISCONN (Linux).
+    fn connect_succeeded(&mut self, id: SocketId) -> bool {
+        let Ok(Some(conn)) = self.conn_of(id) else { return false };
+        let state = self.tcb(conn).map_or(State::Closed, |t| t.state);
+        let open = !matches!(state, State::Closed | State::SynSent | State::SynReceived);
+        open && self.sock_mut(id).is_ok_and(|s| core::mem::take(&mut s.connecting))
     }
 
     /// A socket that had a connection: still opening, open, or over and ready for another attempt.
@@ -318,6 +331,7 @@ impl Stack {
         };
         let conn = self.conns.insert_with_key(|conn| Box::new(Conn::new(Tcb::connect(env, conn, open))));
         socket.kind = Kind::Connected(conn);
+        socket.connecting = true;
         if let Some(c) = self.conns.get_mut(conn) {
             c.tcb.socket = Some(id);
         }

@@ -76,13 +76,14 @@ impl Stack {
 
     fn open_half(&mut self, now: Instant, socket: SocketId, tuple: &Tuple, seg: &Segment, dg: &Datagram<'_>) {
         let full = self.half_open.len() >= self.around.config.limits.syn_queue;
+        let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return };
         let Some(listener) = self.sockets.get_mut(socket).and_then(|s| s.listener_mut()) else { return };
         let mut env = self.around.env(now);
         let crowded = full || listener.half_open > listener.backlog;
         if listener.queue.len() > listener.backlog || (crowded && !env.config.profile.syn_cookies) {
             return env.drop(Drop::TcpListenBacklog);
         }
-        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings);
+        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings, &path);
         if crowded {
             listener.cookie_at = Some(now);
             env.stats.count.tcp_cookies_out += 1;
@@ -182,12 +183,13 @@ impl Stack {
     /// An ACK for a listener that sent cookies lately: does it carry one?
     fn take_cookie(&mut self, now: Instant, socket: SocketId, seg: &Segment, dg: &Datagram<'_>) -> bool {
         let room = self.conns.len() < self.around.config.limits.connections;
+        let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return false };
         let Some(listener) = self.sockets.get(socket).and_then(|s| s.listener()) else { return false };
         if seg.has(TcpFlags::SYN) || listener.cookie_at.is_none_or(|at| now.since(at) > COOKIE_PRESSURE) {
             return false;
         }
         let mut env = self.around.env(now);
-        let Some(record) = HalfOpen::from_cookie(&env, socket, seg, dg, &listener.settings) else {
+        let Some(record) = HalfOpen::from_cookie(&env, socket, seg, dg, &listener.settings, &path) else {
             env.stats.count.tcp_cookies_bad += 1;
             return false;
         };
@@ -446,7 +448,7 @@ impl Stack {
         let Some(path) = conn.tcb.path else { return };
         let mut env = self.around.env(now);
         let mut out = [0; 60];
-        let len = header.write(&[], &mut out);
+        let len = conn.tcb.write_farewell(&env, header, &mut out);
         env.stats.count.tcp_rst_out += 1;
         let packet = Outgoing {
             path: &path,

@@ -339,6 +339,15 @@ impl Tcb {
         Timestamps { value: self.ts_now(env.now), echo: self.rcv.ts_recent }
     }
 
+    /// Writes the RST that ends the connection, with the timestamps agreed (RFC 7323 section 3.2).
+    pub(crate) fn write_farewell(&self, env: &Env<'_>, header: &Header, out: &mut [u8; 60]) -> usize {
+        let mut w = OptionWriter::new();
+        if self.ts_ok {
+            w.nop().nop().timestamps(self.timestamps(env));
+        }
+        header.write(w.finish(), out)
+    }
+
     fn syn_options(&self, profile: &Profile, env: &Env<'_>, w: &mut OptionWriter) {
         let scale = profile.window_scaling
             && (self.state == State::SynSent || self.rcv.wscale > 0 || self.snd.wscale > 0);
@@ -442,7 +451,8 @@ impl Tcb {
             self.snd.push_now = false;
             self.timers.clear(Timer::Cork);
         }
-        if env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
+        // A FIN alone answers nothing (Linux: tcp_event_data_sent is for data).
+        if plan.len > 0 && env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
             self.rcv.ack.interactive();
         }
         if self.recovery.phase.shrinks() {
