@@ -57,14 +57,14 @@ impl Stack {
         self.settle(now, id);
     }
 
-    /// Neighbours that did not answer: a connection attempt over them fails, an established one only
+    /// Destinations whose next hop did not answer: a connection attempt over them fails, an established one only
     /// remembers why (Linux: EHOSTUNREACH as a soft error).
     pub(super) fn tell_unreachable(&mut self, now: Instant) {
-        while let Some((iface, hop)) = self.ip.take_unreachable() {
+        while let Some((iface, dst)) = self.ip.take_unreachable() {
             let over: Vec<_> = self
                 .conns
                 .iter()
-                .filter(|(_, c)| c.tcb.path.is_some_and(|p| p.iface == iface && p.next_hop == hop))
+                .filter(|(_, c)| c.tcb.remote.ip() == dst && c.tcb.path.is_some_and(|p| p.iface == iface))
                 .map(|(id, _)| id)
                 .collect();
             for id in over {
@@ -73,15 +73,15 @@ impl Stack {
                 }
                 self.settle(now, id);
             }
-            self.tell_udp_unreachable(hop);
+            self.tell_udp_unreachable(dst);
         }
     }
 
-    fn tell_udp_unreachable(&mut self, hop: IpAddr) {
+    fn tell_udp_unreachable(&mut self, dst: IpAddr) {
         let concerned: Vec<_> = self
             .udp
             .iter()
-            .filter(|(_, s)| s.peer().is_some_and(|p| p.addr == hop))
+            .filter(|(_, s)| s.peer().is_some_and(|p| p.addr == dst))
             .map(|(id, _)| id)
             .collect();
         for id in concerned {

@@ -12,7 +12,7 @@ use crate::event::Timer;
 use crate::event::{RetransmitCause, SegmentInfo, TcpHappening};
 use crate::profile::{Profile, SynOptions};
 use crate::state::State;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::options::{OptionWriter, SackBlock, Timestamps};
 use crate::wire::{Seq, TcpFlags};
 use core::ops::Range;
@@ -202,7 +202,7 @@ impl Tcb {
         let len = if limit >= unsent {
             self.whole_or_held(env, unsent, mss, fin_due)?
         } else {
-            self.part_or_deferred(limit, largest, mss, unsent)?
+            self.part_or_deferred(env.now, limit, largest, mss, unsent)?
         };
         Some(self.plan_payload(self.snd.nxt, len as usize, mss))
     }
@@ -230,7 +230,14 @@ impl Tcb {
 
     /// Window or cwnd end before the data does: whole segments only, and if more is about to be
     /// allowed by the next ACK, rather one large super-segment then than a small one now.
-    fn part_or_deferred(&self, limit: u32, largest: u32, mss: u32, unsent: u32) -> Option<u32> {
+    fn part_or_deferred(
+        &self,
+        now: Instant,
+        limit: u32,
+        largest: u32,
+        mss: u32,
+        unsent: u32,
+    ) -> Option<u32> {
         let whole = limit / mss * mss;
         if whole == 0 {
             return None;
@@ -238,10 +245,20 @@ impl Tcb {
         let full = largest.min(unsent);
         let third = (self.window.cwnd / 3).saturating_mul(mss).min(self.snd.wnd / 3);
         let repairing = self.recovery.phase.shrinks();
-        if whole < full && whole < third && !repairing && self.board.in_flight() > 0 {
+        if whole < full && whole < third && !repairing && self.ack_is_near(now) {
             return None;
         }
         Some(whole)
+    }
+
+    /// Is the next ACK about to come? Only then is waiting for it free: the last of a burst of ACKs is
+    /// followed by a round trip of silence, and what is held back then is missing in the next one.
+    /// (Linux, tcp_tso_should_defer: the last write within 1 ms, the oldest segment sent half a round
+    /// trip ago.)
+    fn ack_is_near(&self, now: Instant) -> bool {
+        let Some(oldest) = self.board.front() else { return false };
+        let half = self.rtt.srtt().unwrap_or_default() / 2;
+        now.since(self.snd.last_at) <= Duration::from_millis(1) && now.since(oldest.sent_at) >= half
     }
 
     /// A plan for octets of the send queue, with FIN and PSH where they belong.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::event::{Event, EventFilter, Events};
 use crate::ip::{Cidr, ErrorKind, InterfaceConfig, Ip, Outgoing, Path, protocol};
-use crate::link::{Busy, Capabilities, Frame, Medium, RxOffload, TxFrame};
+use crate::link::{Busy, Capabilities, Frame, Medium, TxFrame};
 use crate::reason::Drop;
 use crate::rng::Rng;
 use crate::stats::Stats;
@@ -226,7 +226,7 @@ impl Host {
         let end = self.now + time;
         while let Some(at) = self.ip.next_deadline().filter(|&d| d <= end) {
             self.now = at.max(self.now);
-            self.call(|ip, env| ip.handle_timeout(env));
+            self.call(Ip::handle_timeout);
             assert!(self.ip.next_deadline().is_none_or(|d| d > self.now), "a deadline that does not go away");
         }
         self.now = end;
@@ -407,5 +407,3 @@ pub fn udp_header(payload: usize) -> [u8; 8] {
     let len = ((payload + 8) as u16).to_be_bytes();
     [0x03, 0xe8, 0x07, 0xd0, len[0], len[1], 0, 0]
 }
-
-pub const ANY: RxOffload = RxOffload { checksum: crate::link::RxChecksum::Unknown, gso: None };
