@@ -10,15 +10,18 @@
 //! ```
 //!
 //! Read in this order: this file (what it owns), `input` (a frame on its way in), `transmit` (on the
-//! way out), `connections` (their life from SYN to TIME-WAIT), `timeouts`; then the tables: [`demux`],
+//! way out), `connections` with `handshakes` before and `time_waits` after (their life), `timeouts`; then the tables: [`demux`],
 //! [`ports`], [`wheel`], `table` (what a socket is). The socket calls stand one layer up, in [`crate::socket`].
 
 mod connections;
+mod control;
 pub mod demux;
 mod errors;
+mod handshakes;
 mod input;
 pub mod ports;
 pub(crate) mod table;
+mod time_waits;
 mod timeouts;
 mod transmit;
 pub mod wheel;
