@@ -290,6 +290,18 @@ fn tap_without_virtio_header_gets_plain_frames() {
     });
 }
 
+/// A child that another test is just starting holds a copy of every descriptor until it executes its
+/// program: the interface may be in use for a moment after it was dropped.
+fn reopen(name: &str, options: &TapOptions) -> Tap {
+    let begin = Clock::now();
+    loop {
+        match Tap::open(name, options) {
+            Err(e) if e.errno() == Errno::EBUSY && begin.elapsed() < LIMIT => thread::yield_now(),
+            other => return other.unwrap(),
+        }
+    }
+}
+
 #[test]
 fn a_persistent_tap_forgets_the_offloads_of_its_former_owner() {
     in_namespace(|| {
@@ -298,7 +310,7 @@ fn a_persistent_tap_forgets_the_offloads_of_its_former_owner() {
         drop(first);
         ip("addr add 10.77.0.1/24 dev wstp");
         for vnet_hdr in [false, true, false] {
-            let mut tap = Tap::open("wstp", &TapOptions { vnet_hdr, ..TapOptions::default() }).unwrap();
+            let mut tap = reopen("wstp", &TapOptions { vnet_hdr, ..TapOptions::default() });
             let mac = tap.peer_mac();
             let (supers, ..) = exchange(&mut tap, mac);
             assert_eq!(supers > 0, vnet_hdr);
@@ -414,7 +426,7 @@ fn open_without_privileges() {
         let none = rustix::thread::CapabilitySet::empty();
         let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
         rustix::thread::set_capabilities(None, sets).unwrap();
-        let tap = Tap::open("wst0", &TapOptions::default()).map(drop).unwrap_err();
+        let tap = Tap::open("wst9", &TapOptions::default()).map(drop).unwrap_err();
         (tap, Packet::open("va", &PacketOptions::default()).map(drop).unwrap_err())
     });
     let (tap, packet) = errors.join().unwrap();
@@ -468,13 +480,14 @@ fn an_interface_that_goes_down_or_away_under_a_packet_socket_says_so() {
         ip("link set vb down");
         assert_eq!(failure(&mut p), Errno::ENETDOWN);
         assert_eq!(p.transmit(NOW, &FRAME), Err(TxError::Failed(Errno::ENETDOWN)));
-        assert!(p.receive(NOW).unwrap().is_none());
+        // What came before it went down can still be read.
+        while p.receive(NOW).unwrap().is_some() {}
         ip("link set vb up");
         p.transmit(NOW, &FRAME).unwrap();
         ip("link del vb");
         assert_eq!(failure(&mut p), Errno::ENODEV);
         assert_eq!(p.transmit(NOW, &FRAME), Err(TxError::Failed(Errno::ENODEV)));
-        assert_eq!(p.receive(NOW).unwrap_err(), Errno::ENODEV);
+        assert_eq!(failure(&mut p), Errno::ENODEV);
     });
 }
 

@@ -55,6 +55,8 @@ pub struct Packet {
     capabilities: Capabilities,
     /// The interface was seen down, and no frame arrived since.
     down: bool,
+    /// It was deleted, whatever frames still wait in the socket.
+    gone: bool,
 }
 
 impl Packet {
@@ -121,7 +123,7 @@ impl Packet {
             rustix::net::recv(fd, buf, RecvFlags::TRUNC).map(|(_, len)| len)
         };
         let port = Port::new(fd, vnet, read, SUPER_BUFFER);
-        Ok(Self { port, name: name.into(), index, kernel_mac, capabilities, down: false })
+        Ok(Self { port, name: name.into(), index, kernel_mac, capabilities, down: false, gone: false })
     }
 
     /// The name of the interface.
@@ -153,10 +155,14 @@ impl Packet {
 
     fn failure(&mut self, e: SysErrno) -> Errno {
         match e {
-            SysErrno::NXIO => Errno::ENODEV,
+            SysErrno::NXIO => {
+                self.gone = true;
+                Errno::ENODEV
+            }
             SysErrno::NETDOWN => {
                 self.down = true;
-                if self.is_gone() { Errno::ENODEV } else { Errno::ENETDOWN }
+                self.gone |= self.is_gone();
+                if self.gone { Errno::ENODEV } else { Errno::ENETDOWN }
             }
             e => sys::errno(e),
         }
@@ -185,7 +191,7 @@ impl Device for Packet {
                 self.down = false;
                 Ok(Some(r))
             }
-            Ok(None) if self.down && self.is_gone() => Err(Errno::ENODEV),
+            Ok(None) if self.gone || (self.down && self.is_gone()) => Err(Errno::ENODEV),
             Ok(None) => Ok(None),
             Err(e) => Err(self.failure(e)),
         }

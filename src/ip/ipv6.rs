@@ -45,8 +45,8 @@ fn problem(reason: Drop, pointer: usize, code: u8) -> Fault {
 enum End {
     /// At a protocol; its header begins at this offset of the packet.
     Transport { protocol: u8, at: usize, after_fragment: bool },
-    /// At the header of a real fragment, at this offset; the octet at `patch` names it.
-    Fragment { at: usize, patch: usize },
+    /// At the header of a real fragment, at this offset.
+    Fragment { at: usize },
 }
 
 impl Ip {
@@ -87,9 +87,9 @@ impl Ip {
             }
         };
         match end {
-            End::Fragment { at, patch } => {
+            End::Fragment { at } => {
                 env.stats.count.ip_fragments_in += 1;
-                self.fragment_v6(env, &datagram, packet, at, patch)
+                self.fragment_v6(env, &datagram, packet, at)
             }
             End::Transport { protocol, at, after_fragment } => {
                 datagram.protocol = protocol;
@@ -112,7 +112,6 @@ impl Ip {
         datagram: &Datagram<'a>,
         packet: &'a [u8],
         at: usize,
-        patch: usize,
     ) -> Result<Outcome<'a>, Drop> {
         let header = packet.get(at..).map(Ipv6FragmentHeaderSlice::from_slice);
         let Some(Ok(header)) = header else { return Err(Drop::FragmentMalformed) };
@@ -150,7 +149,7 @@ impl Ip {
             ecn: datagram.traffic_class & 3,
         };
         Ok(match self.reassembly.add(env, fragment)? {
-            Some(whole) => Outcome::Assembled(assemble(whole, patch).ok_or(Drop::FragmentMalformed)?),
+            Some(whole) => Outcome::Assembled(assemble(whole).ok_or(Drop::FragmentMalformed)?),
             None => Outcome::Done,
         })
     }
@@ -198,7 +197,7 @@ fn follow(packet: &[u8], reassembled: bool, group: bool) -> Result<End, Fault> {
                 let header = packet.get(at..).map(Ipv6FragmentHeaderSlice::from_slice);
                 let Some(Ok(header)) = header else { return Err(Drop::IpBadExtension.into()) };
                 if header.is_fragmenting_payload() {
-                    return Ok(End::Fragment { at, patch: named });
+                    return Ok(End::Fragment { at });
                 }
                 // An atomic fragment is a packet of its own (RFC 6946).
                 after_fragment = true;
@@ -296,14 +295,12 @@ fn holds_chain(mut next: u8, data: &[u8]) -> bool {
 
 /// The unfragmentable part of the first fragment, without its fragment header, becomes the head of
 /// the packet (RFC 8200 section 4.5).
-fn assemble(whole: Whole, patch: usize) -> Option<Chunk> {
+fn assemble(whole: Whole) -> Option<Chunk> {
     let fragment = whole.head.len().checked_sub(8)?;
     let next = *whole.head.get(fragment)?;
     let mut head = whole.head.get(..fragment)?.to_vec();
-    // The first fragment may carry other extension headers than the one that came last; the octet
-    // that names the fragment header must be found in the first.
-    let patch = if head.get(patch) == Some(&44) { patch } else { naming_octet(&head)? };
-    *head.get_mut(patch)? = next;
+    let named = naming_octet(&head)?;
+    *head.get_mut(named)? = next;
     let len = u16::try_from(fragment - 40 + whole.len).ok()?;
     head.get_mut(4..6)?.copy_from_slice(&len.to_be_bytes());
     if whole.congested {

@@ -82,6 +82,11 @@ impl Ip {
         match bytes[0] {
             TYPE_NEIGHBOR_SOLICITATION => {
                 let message = parse(datagram)?;
+                let own = self.interface(datagram.iface).map(|f| f.mac);
+                if message.src.is_unspecified() && link_source(datagram) == own {
+                    // Our own probe came back through a loop in the network (RFC 7527).
+                    return Err(Drop::NdpMalformed);
+                }
                 self.solicitation_input(env, datagram.iface, &message)
             }
             TYPE_NEIGHBOR_ADVERTISEMENT => {
@@ -226,6 +231,12 @@ impl Ip {
             env.stats.count.ip_out += 1;
         }
     }
+}
+
+/// Who sent the frame that a packet lies in.
+fn link_source(datagram: &Datagram<'_>) -> Option<[u8; 6]> {
+    let header = datagram.frame.bytes().get(..datagram.packet.start)?;
+    header.get(6..12).and_then(|mac| <[u8; 6]>::try_from(mac).ok())
 }
 
 /// Type, code 0, checksum 0, flags, target.

@@ -1,8 +1,9 @@
 //! socket(2), bind(2), connect(2), listen(2), accept(2), getsockname(2), getpeername(2).
 
-use super::types::{Domain, Type};
+use super::types::{Domain, Type, unspecified};
 use crate::endpoint::{Endpoint, LocalAddr, Tuple};
 use crate::errno::{Errno, Result};
+use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::{Path, protocol};
 use crate::raw::RawSocket;
 use crate::stack::demux::Flow;
@@ -45,6 +46,7 @@ impl Stack {
             v6only: false,
             iface: None,
             linger: None,
+            connecting: false,
             recv_timeout: None,
             send_timeout: None,
             bound: None,
@@ -114,7 +116,6 @@ impl Stack {
     /// # Errors
     /// `EOPNOTSUPP` for a datagram socket, `EINVAL` for a connected one, `EADDRINUSE`.
     pub fn listen(&mut self, now: Instant, id: SocketId, backlog: i32) -> Result<()> {
-        let _ = now;
         let most = self.around.config.limits.somaxconn;
         let backlog = usize::try_from(backlog).unwrap_or(most).min(most);
         let socket = self.sock_mut(id)?;
@@ -126,20 +127,26 @@ impl Stack {
             Kind::Fresh(_) => {}
             Kind::Connected(conn) => {
                 let conn = *conn;
-                return self.listen_again(id, conn, backlog);
+                return self.listen_again(now, id, conn, backlog);
             }
             Kind::Udp | Kind::Raw => return Err(Errno::EOPNOTSUPP),
         }
-        self.start_listening(id, backlog)
+        self.start_listening(now, id, backlog)
     }
 
     /// A socket whose connection is over may listen.
-    fn listen_again(&mut self, id: SocketId, conn: crate::ConnId, backlog: usize) -> Result<()> {
+    fn listen_again(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        conn: crate::ConnId,
+        backlog: usize,
+    ) -> Result<()> {
         self.recycle(id, conn).map_err(|_| Errno::EINVAL)?;
-        self.start_listening(id, backlog)
+        self.start_listening(now, id, backlog)
     }
 
-    fn start_listening(&mut self, id: SocketId, backlog: usize) -> Result<()> {
+    fn start_listening(&mut self, now: Instant, id: SocketId, backlog: usize) -> Result<()> {
         self.autobind(id).map_err(|_| Errno::EADDRINUSE)?;
         let Some((local, port)) = self.sock(id)?.bound else { return Err(Errno::EADDRINUSE) };
         self.ports.listen(port, id)?;
@@ -155,7 +162,16 @@ impl Stack {
             queue: VecDeque::new(),
         }));
         self.demux.listen_insert(local, port, socket.iface, id);
+        self.tell_listener(now, id, State::Closed, State::Listen);
         Ok(())
+    }
+
+    /// Tells that a listener came or went. It has no connection and no peer.
+    pub(super) fn tell_listener(&mut self, now: Instant, id: SocketId, from: State, to: State) {
+        let (Ok(local), Ok(socket)) = (self.local_addr(id), self.sock(id)) else { return };
+        let (conn, remote) = (crate::ConnId::default(), unspecified(socket.domain));
+        let what = TcpHappening::State { from, to };
+        self.around.events.push(Event::Tcp(TcpEvent { at: now, conn, local, remote, what }));
     }
 
     /// accept(2): the oldest connection that waits, as a socket with the listener's options.
@@ -191,6 +207,7 @@ impl Stack {
             v6only,
             iface,
             linger,
+            connecting: false,
             recv_timeout,
             send_timeout,
             bound: None,
@@ -215,7 +232,10 @@ impl Stack {
     pub fn connect(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<()> {
         let socket = self.sock(id)?;
         let remote = socket.core_addr(addr)?;
-        match socket.kind {
+        if self.connect_succeeded(id) {
+            return Ok(());
+        }
+        match self.sock(id)?.kind {
             Kind::Udp => return self.connect_udp(id, remote),
             Kind::Raw => {
                 let raw = self.raw.get_mut(id).ok_or(Errno::EBADF)?;
@@ -227,6 +247,14 @@ impl Stack {
             Kind::Fresh(_) => {}
         }
         self.open(now, id, remote)
+    }
+
+    /// The first connect(2) after a non-blocking one got through says so; the next is EISCONN (Linux).
+    fn connect_succeeded(&mut self, id: SocketId) -> bool {
+        let Ok(Some(conn)) = self.conn_of(id) else { return false };
+        let state = self.tcb(conn).map_or(State::Closed, |t| t.state);
+        let open = !matches!(state, State::Closed | State::SynSent | State::SynReceived);
+        open && self.sock_mut(id).is_ok_and(|s| core::mem::take(&mut s.connecting))
     }
 
     /// A socket that had a connection: still opening, open, or over and ready for another attempt.
@@ -318,6 +346,7 @@ impl Stack {
         };
         let conn = self.conns.insert_with_key(|conn| Box::new(Conn::new(Tcb::connect(env, conn, open))));
         socket.kind = Kind::Connected(conn);
+        socket.connecting = true;
         if let Some(c) = self.conns.get_mut(conn) {
             c.tcb.socket = Some(id);
         }

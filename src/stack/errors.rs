@@ -15,17 +15,20 @@ impl Stack {
     pub(super) fn handle_icmp_error(&mut self, now: Instant, e: &IcmpError<'_>) {
         match e.protocol {
             protocol::TCP => self.icmp_for_tcp(now, e),
-            protocol::UDP => match self.udp.handle_error(e) {
-                Ok(Some(socket)) => self.wake(socket),
-                Ok(None) => {}
-                Err(reason) => self.around.env(now).drop(reason),
-            },
+            protocol::UDP => {
+                let concerned = self.udp.handle_error(e);
+                match concerned {
+                    Ok(Some(socket)) => self.wake(socket),
+                    Ok(None) => {}
+                    Err(reason) => return self.around.env(now).drop(reason),
+                }
+                // Only a quote of what a socket sends is believed: a forged one would shrink the path
+                // for all.
+                if let ErrorKind::PacketTooBig { mtu } = e.kind {
+                    self.ip.learn_path_mtu(now, e.dst, mtu as usize);
+                }
+            }
             _ => {}
-        }
-        if let ErrorKind::PacketTooBig { mtu } = e.kind
-            && e.protocol != protocol::TCP
-        {
-            self.ip.learn_path_mtu(now, e.dst, mtu as usize);
         }
     }
 
@@ -57,14 +60,14 @@ impl Stack {
         self.settle(now, id);
     }
 
-    /// Neighbours that did not answer: a connection attempt over them fails, an established one only
+    /// Destinations whose next hop did not answer: a connection attempt over them fails, an established one only
     /// remembers why (Linux: EHOSTUNREACH as a soft error).
     pub(super) fn tell_unreachable(&mut self, now: Instant) {
-        while let Some((iface, hop)) = self.ip.take_unreachable() {
+        while let Some((iface, dst)) = self.ip.take_unreachable() {
             let over: Vec<_> = self
                 .conns
                 .iter()
-                .filter(|(_, c)| c.tcb.path.is_some_and(|p| p.iface == iface && p.next_hop == hop))
+                .filter(|(_, c)| c.tcb.remote.ip() == dst && c.tcb.path.is_some_and(|p| p.iface == iface))
                 .map(|(id, _)| id)
                 .collect();
             for id in over {
@@ -73,15 +76,15 @@ impl Stack {
                 }
                 self.settle(now, id);
             }
-            self.tell_udp_unreachable(hop);
+            self.tell_udp_unreachable(dst);
         }
     }
 
-    fn tell_udp_unreachable(&mut self, hop: IpAddr) {
+    fn tell_udp_unreachable(&mut self, dst: IpAddr) {
         let concerned: Vec<_> = self
             .udp
             .iter()
-            .filter(|(_, s)| s.peer().is_some_and(|p| p.addr == hop))
+            .filter(|(_, s)| s.peer().is_some_and(|p| p.addr == dst))
             .map(|(id, _)| id)
             .collect();
         for id in concerned {

@@ -27,6 +27,8 @@ pub(crate) struct Socket {
     pub(crate) v6only: bool,
     pub(crate) iface: Option<IfaceId>,
     pub(crate) linger: Option<Duration>,
+    /// connect(2) began and has not told yet how it ended.
+    pub(crate) connecting: bool,
     pub(crate) recv_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
     /// The port that bind(2) gave it, with the address.

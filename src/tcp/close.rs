@@ -96,7 +96,7 @@ impl Tcb {
             seq: if self.snd.nxt.after(edge) { edge } else { self.snd.nxt },
             ack: self.rcv.nxt,
             flags: TcpFlags::RST | TcpFlags::ACK,
-            window: 0,
+            window: (self.recv_window() >> self.rcv.wscale).min(65_535) as u16,
             urgent: 0,
         }
     }

@@ -65,6 +65,12 @@ pub enum HalfOpenVerdict {
     Refused(Drop),
 }
 
+/// The window of the SYN-ACK: whole segments of the size that the peer will send, timestamps taken off.
+fn first_window(settings: &Settings, path: &Path, dg: &Datagram<'_>, timestamps: bool) -> u16 {
+    let mss = mss::advertised(path, dg.src.is_ipv4(), settings.max_segment);
+    window::initial(settings, mss.saturating_sub(if timestamps { mss::TIMESTAMPS as u16 } else { 0 }))
+}
+
 impl HalfOpen {
     /// From the SYN of a peer.
     pub fn from_syn(
@@ -73,13 +79,14 @@ impl HalfOpen {
         seg: &Segment,
         dg: &Datagram<'_>,
         settings: &Settings,
+        path: &Path,
     ) -> Self {
         let profile = &env.config.profile;
         let local = SocketAddr::new(dg.dst, seg.dst_port);
         let remote = SocketAddr::new(dg.src, seg.src_port);
         let scaling = profile.window_scaling && seg.options.window_scale.is_some();
         let timestamps = profile.timestamps && seg.options.timestamps.is_some();
-        let full = window::initial(settings, mss::default_for(dg.src.is_ipv4()));
+        let full = first_window(settings, path, dg, timestamps);
         Self {
             listener,
             local: (local.ip(), local.port()),
@@ -122,6 +129,7 @@ impl HalfOpen {
         seg: &Segment,
         dg: &Datagram<'_>,
         settings: &Settings,
+        path: &Path,
     ) -> Option<Self> {
         let profile = &env.config.profile;
         let local = SocketAddr::new(dg.dst, seg.dst_port);
@@ -142,7 +150,7 @@ impl HalfOpen {
             sent_at: env.now,
             peer_mss: mss,
             window: seg.window,
-            recv_window: window::initial(settings, mss::default_for(dg.src.is_ipv4())),
+            recv_window: first_window(settings, path, dg, ts.is_some()),
             peer_scale,
             our_scale: peer_scale.map_or(0, |_| window::choose_scale(profile, settings)),
             sack: options.is_some_and(|o| o.sack) && profile.sack,
@@ -238,6 +246,11 @@ impl HalfOpen {
             window: u32::from(self.recv_window),
         };
         self.tell(env, TcpHappening::Sent { segment, cause });
+    }
+
+    /// Tells a transition from or to SYN-RECEIVED.
+    pub fn tell_state(&self, env: &mut Env<'_>, from: State, to: State) {
+        self.tell(env, TcpHappening::State { from, to });
     }
 
     /// Tells an event; a half-open connection has no name of its own yet.

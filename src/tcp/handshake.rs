@@ -144,7 +144,9 @@ impl Tcb {
             return Err(Verdict::Refused(Drop::TcpBadAck));
         }
         self.acknowledge_syn(env, seg);
-        self.snd.wnd = u32::from(seg.window) << self.snd.wscale;
+        // The window of a SYN-ACK, after two SYNs crossed, is not scaled.
+        let shift = if seg.has(TcpFlags::SYN) { 0 } else { self.snd.wscale };
+        self.snd.wnd = u32::from(seg.window) << shift;
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
         self.snd.wl1 = seg.seq;
         self.snd.wl2 = seg.ack;

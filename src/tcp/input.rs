@@ -129,11 +129,21 @@ impl Tcb {
 
     /// Fourth: SYN. Whatever its sequence number, it is challenged (RFC 5961 section 4.2).
     fn check_syn(&mut self, env: &mut Env<'_>, seg: &Segment) -> Step {
-        if !seg.has(TcpFlags::SYN) {
+        if !seg.has(TcpFlags::SYN) || self.is_crossing_syn_ack(seg) {
             return Ok(());
         }
         self.challenge(env);
         Err(Verdict::Dropped(Drop::TcpSynInWindow))
+    }
+
+    /// Two SYNs crossed, and this is the peer's answer to ours (RFC 9293 section 3.5, figure 7): it
+    /// completes the handshake, though its SYN stands before the window.
+    fn is_crossing_syn_ack(&self, seg: &Segment) -> bool {
+        self.state == State::SynReceived
+            && seg.has(TcpFlags::ACK)
+            && seg.seq_len() == 1
+            && seg.end() == self.rcv.nxt
+            && seg.ack == self.snd.nxt
     }
 
     /// Fifth: the range of the acknowledgment number (RFC 5961 section 5.2).
@@ -173,8 +183,10 @@ impl Tcb {
             seg.payload_len > 0 && (seg.payload_seq() + seg.payload_len as u32).after(self.rcv.nxt);
         let closing = matches!(self.state, State::FinWait1 | State::FinWait2);
         if self.rcv.shut && closing && new_data {
+            // The segment is answered as one for a connection that is not there (Linux).
             self.reset(env, None);
-            return Err(Verdict::Dropped(Drop::TcpAfterClose));
+            self.farewell = None;
+            return Err(Verdict::Refused(Drop::TcpAfterClose));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(crate) fn advertised(path: &Path, ipv4: bool, max_segment: u16) -> u16 {
 }
 
 /// The octets that options take in every segment with data: timestamps and their padding.
-const TIMESTAMPS: u32 = 12;
+pub(crate) const TIMESTAMPS: u32 = 12;
 
 impl Tcb {
     /// Eff.snd.MSS (MUST-16): the smaller of what the peer takes and what the path takes, less the

@@ -12,7 +12,7 @@ use crate::event::Timer;
 use crate::event::{RetransmitCause, SegmentInfo, TcpHappening};
 use crate::profile::{Profile, SynOptions};
 use crate::state::State;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::options::{OptionWriter, SackBlock, Timestamps};
 use crate::wire::{Seq, TcpFlags};
 use core::ops::Range;
@@ -202,7 +202,7 @@ impl Tcb {
         let len = if limit >= unsent {
             self.whole_or_held(env, unsent, mss, fin_due)?
         } else {
-            self.part_or_deferred(limit, largest, mss, unsent)?
+            self.part_or_deferred(env.now, limit, largest, mss, unsent)?
         };
         Some(self.plan_payload(self.snd.nxt, len as usize, mss))
     }
@@ -230,7 +230,7 @@ impl Tcb {
 
     /// Window or cwnd end before the data does: whole segments only, and if more is about to be
     /// allowed by the next ACK, rather one large super-segment then than a small one now.
-    fn part_or_deferred(&self, limit: u32, largest: u32, mss: u32, unsent: u32) -> Option<u32> {
+    fn part_or_deferred(&self, now: Instant, limit: u32, largest: u32, mss: u32, unsent: u32) -> Option<u32> {
         let whole = limit / mss * mss;
         if whole == 0 {
             return None;
@@ -238,10 +238,20 @@ impl Tcb {
         let full = largest.min(unsent);
         let third = (self.window.cwnd / 3).saturating_mul(mss).min(self.snd.wnd / 3);
         let repairing = self.recovery.phase.shrinks();
-        if whole < full && whole < third && !repairing && self.board.in_flight() > 0 {
+        if whole < full && whole < third && !repairing && self.ack_is_near(now) {
             return None;
         }
         Some(whole)
+    }
+
+    /// Is the next ACK about to come? Only then is waiting for it free: the last of a burst of ACKs is
+    /// followed by a round trip of silence, and what is held back then is missing in the next one.
+    /// (Linux, tcp_tso_should_defer: the last write within 1 ms, the oldest segment sent half a round
+    /// trip ago.)
+    fn ack_is_near(&self, now: Instant) -> bool {
+        let Some(oldest) = self.board.front() else { return false };
+        let half = self.rtt.srtt().unwrap_or_default() / 2;
+        now.since(self.snd.last_at) <= Duration::from_millis(1) && now.since(oldest.sent_at) >= half
     }
 
     /// A plan for octets of the send queue, with FIN and PSH where they belong.
@@ -262,13 +272,18 @@ impl Tcb {
 
     /// Payload octets of a full segment now: SACK blocks take room too.
     fn payload_mss(&self) -> u32 {
-        let blocks = self.rcv.ofo.blocks().len() + usize::from(self.rcv.dsack.is_some());
+        let blocks = self.rcv.ofo.report.len() + usize::from(self.rcv.dsack.is_some());
         let sack = if blocks > 0 && self.sack_ok { 4 + 8 * blocks.min(self.sack_room()) as u32 } else { 0 };
         self.segment_size().saturating_sub(sack).max(1)
     }
 
     fn sack_room(&self) -> usize {
         if self.ts_ok { 3 } else { 4 }
+    }
+
+    /// Room for blocks that report new data, beside the one that reports a duplicate.
+    fn report_room(&self) -> usize {
+        self.sack_room() - usize::from(self.rcv.dsack.is_some())
     }
 
     /// Nothing in flight for longer than an RTO: what was known of the path is old (RFC 5681 section 4.1).
@@ -322,6 +337,15 @@ impl Tcb {
         Timestamps { value: self.ts_now(env.now), echo: self.rcv.ts_recent }
     }
 
+    /// Writes the RST that ends the connection, with the timestamps agreed (RFC 7323 section 3.2).
+    pub(crate) fn write_farewell(&self, env: &Env<'_>, header: &Header, out: &mut [u8; 60]) -> usize {
+        let mut w = OptionWriter::new();
+        if self.ts_ok {
+            w.nop().nop().timestamps(self.timestamps(env));
+        }
+        header.write(w.finish(), out)
+    }
+
     fn syn_options(&self, profile: &Profile, env: &Env<'_>, w: &mut OptionWriter) {
         let scale = profile.window_scaling
             && (self.state == State::SynSent || self.rcv.wscale > 0 || self.snd.wscale > 0);
@@ -345,13 +369,14 @@ impl Tcb {
             return;
         }
         let mut blocks = [SackBlock::default(); 5];
+        let (report, reported) = self.rcv.ofo.report.pick(self.report_room());
         let mut n = 0;
-        for b in self.rcv.dsack.iter().chain(self.rcv.ofo.blocks()) {
+        for b in self.rcv.dsack.iter().chain(&report[..reported]) {
             blocks[n] = *b;
             n += 1;
         }
         if n > 0 {
-            w.nop().nop().sack(&blocks[..n.min(self.sack_room())]);
+            w.nop().nop().sack(&blocks[..n]);
         }
     }
 
@@ -425,7 +450,8 @@ impl Tcb {
             self.snd.push_now = false;
             self.timers.clear(Timer::Cork);
         }
-        if env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
+        // A FIN alone answers nothing (Linux: tcp_event_data_sent is for data).
+        if plan.len > 0 && env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
             self.rcv.ack.interactive();
         }
         if self.recovery.phase.shrinks() {
@@ -447,9 +473,13 @@ impl Tcb {
     }
 
     fn note_ack_sent(&mut self) {
+        let room = self.report_room();
         self.rcv.ack.sent();
         self.rcv.acked = self.rcv.nxt;
         self.rcv.dsack = None;
+        if self.sack_ok && self.rcv.ofo.report.told(room) {
+            self.rcv.ack.now();
+        }
         self.timers.clear(Timer::DelayedAck);
     }
 

@@ -37,7 +37,7 @@ pub struct Answer {
     /// Which command it is.
     pub command: String,
     /// Its sockets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub sockets: Vec<SocketLine>,
     /// Its counters: name, value, meaning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

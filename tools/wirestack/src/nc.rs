@@ -147,11 +147,10 @@ fn talk(args: &Nc, session: &Session, stream: &TcpStream) -> Outcome {
     })?;
     // The peer has ended its half. Ours goes on as long as there is input, except that nobody wants to
     // press Ctrl-D for a peer that is gone.
-    if !io::stdin().is_terminal() || no_input {
-        match sender.recv() {
-            Ok(Err(e)) => return Err(session.failure("cannot send", &e)),
-            Ok(Ok(())) | Err(mpsc::RecvError) => {}
-        }
+    if (!io::stdin().is_terminal() || no_input)
+        && let Ok(Err(e)) = sender.recv()
+    {
+        return Err(session.failure("cannot send", &e));
     }
     Ok(())
 }

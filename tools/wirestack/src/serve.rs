@@ -5,6 +5,7 @@ use crate::flags::Flags;
 use crate::http::Transport;
 use crate::http::server::{Access, Limits, converse};
 use crate::http::site::Site;
+use crate::interrupt::Interrupt;
 use crate::setup::Session;
 use clap::Args;
 use std::io;
@@ -97,9 +98,10 @@ fn accept(session: &Session, listener: &TcpListener, site: &Arc<Site>, log: bool
             Err(e) => return Err(session.failure("cannot accept connections", &e)),
         };
         let site = Arc::clone(site);
+        let interrupt = session.interrupt.clone();
         let serve = move || {
             let _place = place;
-            serve_one(stream, peer, &site, log);
+            serve_one(stream, peer, &site, log, &interrupt);
         };
         thread::Builder::new()
             .name("connection".into())
@@ -109,7 +111,7 @@ fn accept(session: &Session, listener: &TcpListener, site: &Arc<Site>, log: bool
     }
 }
 
-fn serve_one(mut stream: TcpStream, peer: SocketAddr, site: &Site, log: bool) {
+fn serve_one(mut stream: TcpStream, peer: SocketAddr, site: &Site, log: bool, interrupt: &Interrupt) {
     // Answers are written in large pieces; Nagle would only hold back the last segment of each.
     let _ = stream.set_nodelay(true);
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -118,8 +120,11 @@ fn serve_one(mut stream: TcpStream, peer: SocketAddr, site: &Site, log: bool) {
             eprintln!("{}", line(peer, access));
         }
     });
-    if let (true, Err(e)) = (log, outcome) {
-        eprintln!("{peer} {}", text(&e));
+    match outcome {
+        // Ctrl-C took the connection away.
+        Err(_) if interrupt.is_set() => {}
+        Err(e) if log => eprintln!("{peer} {}", text(&e)),
+        _ => {}
     }
 }
 

@@ -123,7 +123,8 @@ impl World {
         self.host.stack.sockets().iter().any(|s| {
             let same = |a: SocketAddr, b: SocketAddr| a.ip().to_canonical() == b.ip() && a.port() == b.port();
             s.ty == Type::Stream
-                && !matches!(s.state, State::Closed | State::Listen)
+                // A SYN may open a new connection out of TIME-WAIT, with another number of ours.
+                && !matches!(s.state, State::Closed | State::Listen | State::TimeWait)
                 && same(s.local, f.local)
                 && same(s.remote, f.remote)
         })

@@ -130,7 +130,7 @@ fn random() -> io::Result<u32> {
 fn columns() -> usize {
     let known =
         io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
-    known.map_or(DEFAULT_WIDTH, |w| usize::from(w.ws_col)).max(1)
+    known.map(|w| usize::from(w.ws_col)).filter(|&w| w > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
 /// Ends the demonstration when its time is over.

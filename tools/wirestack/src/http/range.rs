@@ -71,6 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "a list with one range is what is meant")]
     fn table_of_rfc_9110() {
         for (field, want) in [
             ("bytes=0-499", Parts(vec![0..500])),
