@@ -335,10 +335,9 @@ impl Stage {
 
     /// A well-formed segment from a peer, which acknowledges everything; then a step.
     pub fn send(&mut self, p: usize, flags: u8, payload: &[u8]) {
-        let ack = if flags & SYN != 0 && self.peers[p].nxt != 0 { flags | ACK } else { flags };
         let options = self.syn_options(flags);
         self.segment(p, |t| {
-            t.flags = ack;
+            t.flags = flags;
             if flags & SYN != 0 {
                 t.options = &options;
             }

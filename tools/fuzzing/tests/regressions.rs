@@ -73,3 +73,18 @@ fn connections_reopened_out_of_time_wait_leave_an_entry_each_as_long_as_an_older
         assert!(there.iter().any(|s| s.state == State::SynReceived), "round {round}: {there:?}");
     }
 }
+
+/// RFC 9293 section 3.10.7.3: other controls are for after ESTABLISHED.
+#[test]
+fn a_syn_with_a_fin_in_syn_sent_led_to_close_wait_with_our_syn_not_acknowledged() {
+    let mut stage = stage(3);
+    stage.send(0, SYN, &[]);
+    let simultaneous = stage.stack.sockets().iter().any(|s| s.state == State::SynReceived);
+    assert!(simultaneous);
+    let mut stage = self::stage(3);
+    stage.segment(0, |t| t.flags = SYN | FIN);
+    stage.step();
+    let there = stage.stack.sockets();
+    assert!(there.iter().any(|s| s.state == State::SynReceived), "{there:?}");
+    assert!(there.iter().all(|s| s.state != State::CloseWait));
+}
