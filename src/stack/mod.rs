@@ -325,6 +325,8 @@ impl Stack {
             };
             assert!(there, "{tuple} leads nowhere");
         }
+        let most = 2 * self.around.config.limits.time_wait + 17;
+        assert!(self.time_wait_order.len() <= most, "the order of TIME-WAIT records is never cleared");
         let queued = self.conns.values().filter(|c| c.queued).count();
         assert!(self.ready.len() >= queued, "a connection waits to send and is not listed");
     }

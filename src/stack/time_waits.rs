@@ -93,6 +93,10 @@ impl Stack {
             reuse,
         });
         self.time_wait_order.push_back(time_wait);
+        // Records that ended early leave their entry behind as long as an older one lives on.
+        if self.time_wait_order.len() > 2 * self.time_wait.len() + 16 {
+            self.time_wait_order.retain(|&t| self.time_wait.contains_key(t));
+        }
         self.demux.replace(tuple, Flow::TimeWait(time_wait));
         if acks {
             self.send_time_wait_ack(now, time_wait);

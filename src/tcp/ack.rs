@@ -86,6 +86,7 @@ impl Tcb {
     fn after_ack(&mut self, env: &mut Env<'_>, window_before: u32) {
         if window_before == 0 && self.snd.wnd > 0 {
             self.timers.clear(Timer::Persist);
+            self.persist_backoff = 0;
             self.rtt.reset_backoff();
         }
         if self.snd.wants_room && self.send_room() * 3 >= self.settings.sndbuf / 2 {

@@ -14,7 +14,7 @@ impl Tcb {
     pub(crate) fn handle_timers(&mut self, env: &mut Env<'_>) {
         while let Some(timer) = self.timers.pop_expired(env.now) {
             let attempt = match timer {
-                Timer::Persist => u32::from(self.probes),
+                Timer::Persist => u32::from(self.persist_backoff),
                 Timer::KeepAlive => self.keepalive.probes,
                 _ => u32::from(self.rtt.backoff()),
             };
@@ -89,6 +89,7 @@ impl Tcb {
         if !stuck {
             if self.unsent() == 0 || !self.board.is_empty() {
                 self.timers.clear(Timer::Persist);
+                self.persist_backoff = 0;
             }
         } else if !self.timers.is_armed(Timer::Persist) {
             self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
@@ -98,11 +99,13 @@ impl Tcb {
     fn persist_interval(&self, env: &Env<'_>) -> Duration {
         let profile = &env.config.profile;
         let base = self.rtt.base_rto().max(profile.rto_min);
-        (base * (1u32 << self.probes.min(16))).min(profile.rto_max)
+        (base * (1u32 << self.persist_backoff.min(16))).min(profile.rto_max)
     }
 
     /// A probe every interval, doubling. A peer that answers lives, however long its window stays
-    /// closed (MUST-37); one that does not is given up like one that does not acknowledge data.
+    /// closed (MUST-37), unless there is no application left: then a peer that answers and never takes
+    /// anything could hold our memory for ever (Linux: tcp_probe_timer). One that does not answer is
+    /// given up like one that does not acknowledge data.
     fn on_persist_timer(&mut self, env: &mut Env<'_>) {
         if self.unsent() == 0 || !self.board.is_empty() {
             return;
@@ -111,7 +114,13 @@ impl Tcb {
         let retries = if self.orphan { profile.orphan_retries } else { profile.retries2 };
         let silent = env.now.since(self.rcv.last_at);
         let user = self.settings.user_timeout;
-        if u32::from(self.probes) >= retries || (user > Duration::ZERO && self.probes > 0 && silent >= user) {
+        let forgotten = self.orphan
+            && u32::from(self.persist_backoff) >= retries
+            && self.persist_interval(env) >= profile.rto_max;
+        if forgotten
+            || u32::from(self.probes) >= retries
+            || (user > Duration::ZERO && self.probes > 0 && silent >= user)
+        {
             env.stats.count.tcp_timeouts += 1;
             let error = self.soft_error.unwrap_or(Errno::ETIMEDOUT);
             self.fail(env, error);
@@ -119,6 +128,7 @@ impl Tcb {
         }
         self.snd.probe = Some(ProbeKind::ZeroWindow);
         self.probes = self.probes.saturating_add(1);
+        self.persist_backoff = self.persist_backoff.saturating_add(1);
         self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
     }
 
