@@ -34,7 +34,8 @@ impl Probe {
         if !self.retransmission || dsack || (ack == self.end && duplicate_ack) {
             return ProbeOutcome::NothingLost;
         }
-        ProbeOutcome::Repaired
+        // The ACK may be for the original: only the next one tells.
+        if ack == self.end { ProbeOutcome::Pending } else { ProbeOutcome::Repaired }
     }
 }
 
@@ -57,7 +58,8 @@ mod tests {
         assert_eq!(p.on_ack(Seq(99), false, false), ProbeOutcome::Pending);
         assert_eq!(p.on_ack(Seq(100), true, false), ProbeOutcome::NothingLost);
         assert_eq!(p.on_ack(Seq(100), false, true), ProbeOutcome::NothingLost);
-        assert_eq!(p.on_ack(Seq(100), false, false), ProbeOutcome::Repaired);
+        assert_eq!(p.on_ack(Seq(100), false, false), ProbeOutcome::Pending);
+        assert_eq!(p.on_ack(Seq(101), false, false), ProbeOutcome::Repaired);
         let new = Probe { retransmission: false, ..p };
         assert_eq!(new.on_ack(Seq(100), false, false), ProbeOutcome::NothingLost);
     }
