@@ -290,3 +290,20 @@ fn slow_start_begins_with_ten_segments_and_adds_one_for_each() {
     }
     assert_eq!(sent, 20);
 }
+
+#[test]
+fn a_loss_found_by_time_in_the_middle_of_a_recovery_is_repaired_at_once() {
+    let mut d = with_rtt(SACK);
+    d.send(4000);
+    assert_eq!(d.take().len(), 4);
+    d.quiet(ms(100));
+    // The first three are lost, one after the other is noticed: RTT / 4 after its successor was SACKed.
+    d.rx(". 1 ack 1 <nop,nop,sack 3001:4001>");
+    d.tx_after(ms(25), ". 1:1001(1000) ack 1");
+    let at_once = d.take().len();
+    d.quiet(ms(100));
+    d.rx_more(". 1 ack 1001 <nop,nop,sack 3001:4001>");
+    let then = d.run(ms(30)).len();
+    assert_eq!(at_once + then, 2, "both others within a round trip");
+    assert_eq!(d.stack.stats().count.tcp_rto, 0);
+}

@@ -184,10 +184,10 @@ impl Tcb {
     pub(crate) fn on_rack_timer(&mut self, env: &mut Env<'_>) {
         let before = (self.window.cwnd, self.window.ssthresh);
         self.detect_by_rack(env);
+        // In a recovery that is under way the window stays: what was just found lost made the room for its
+        // retransmission. PRR would take that room back, for nothing was delivered.
         if self.board.lost() > 0 && !matches!(self.recovery.phase, Phase::Recovery | Phase::Loss) {
             self.enter_recovery(env);
-        }
-        if self.recovery.phase == Phase::Recovery {
             let (in_flight, ssthresh) = (self.board.in_flight(), self.window.ssthresh);
             self.window.cwnd = self.recovery.prr.on_ack(0, false, in_flight, ssthresh).max(1);
         }
