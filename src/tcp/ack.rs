@@ -86,7 +86,10 @@ impl Tcb {
     fn after_ack(&mut self, env: &mut Env<'_>, window_before: u32) {
         if window_before == 0 && self.snd.wnd > 0 {
             self.timers.clear(Timer::Persist);
+            self.persist_backoff = 0;
             self.rtt.reset_backoff();
+        } else if self.snd.wnd == 0 {
+            self.restart_persist(env);
         }
         if self.snd.wants_room && self.send_room() * 3 >= self.settings.sndbuf / 2 {
             self.snd.wants_room = false;

@@ -89,8 +89,16 @@ impl Tcb {
         if !stuck {
             if self.unsent() == 0 || !self.board.is_empty() {
                 self.timers.clear(Timer::Persist);
+                self.persist_backoff = 0;
             }
         } else if !self.timers.is_armed(Timer::Persist) {
+            self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
+        }
+    }
+
+    /// The interval to the next probe begins with the answer to the last one (Linux).
+    pub(crate) fn restart_persist(&mut self, env: &Env<'_>) {
+        if self.timers.is_armed(Timer::Persist) {
             self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
         }
     }
@@ -98,7 +106,7 @@ impl Tcb {
     fn persist_interval(&self, env: &Env<'_>) -> Duration {
         let profile = &env.config.profile;
         let base = self.rtt.base_rto().max(profile.rto_min);
-        (base * (1u32 << self.probes.min(16))).min(profile.rto_max)
+        (base * (1u32 << self.persist_backoff.min(16))).min(profile.rto_max)
     }
 
     /// A probe every interval, doubling. A peer that answers lives, however long its window stays
@@ -119,6 +127,8 @@ impl Tcb {
         }
         self.snd.probe = Some(ProbeKind::ZeroWindow);
         self.probes = self.probes.saturating_add(1);
+        // Answered or not, the next one waits longer (RFC 9293 SHLD-30).
+        self.persist_backoff = self.persist_backoff.saturating_add(1);
         self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
     }
 

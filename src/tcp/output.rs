@@ -230,14 +230,7 @@ impl Tcb {
 
     /// Window or cwnd end before the data does: whole segments only, and if more is about to be
     /// allowed by the next ACK, rather one large super-segment then than a small one now.
-    fn part_or_deferred(
-        &self,
-        now: Instant,
-        limit: u32,
-        largest: u32,
-        mss: u32,
-        unsent: u32,
-    ) -> Option<u32> {
+    fn part_or_deferred(&self, now: Instant, limit: u32, largest: u32, mss: u32, unsent: u32) -> Option<u32> {
         let whole = limit / mss * mss;
         if whole == 0 {
             return None;

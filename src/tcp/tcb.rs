@@ -190,6 +190,8 @@ pub struct Tcb {
     pub keepalive: KeepAlive,
     /// Unanswered zero-window probes in a row.
     pub probes: u8,
+    /// Zero-window probes since the window closed: how long the next one waits.
+    pub persist_backoff: u8,
     /// Retransmissions of the SYN so far.
     pub syn_retries: u8,
     /// When the oldest data that is being retransmitted was first sent again (for TCP_USER_TIMEOUT).
@@ -296,6 +298,7 @@ impl Tcb {
             timers: TimerTable::default(),
             keepalive: KeepAlive::default(),
             probes: 0,
+            persist_backoff: 0,
             syn_retries: 0,
             retransmit_since: None,
             challenged_at: None,
