@@ -112,6 +112,7 @@ pub mod errno;
 pub mod event;
 pub mod ip;
 pub mod link;
+pub mod manual;
 pub mod posix;
 pub mod profile;
 pub mod raw;

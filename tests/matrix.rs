@@ -29,7 +29,11 @@ fn host(who: Who, side: u8, link: Link, buffer: usize) -> Box<dyn Host> {
             Box::new(Ours::new(side, link, Profile::linux(), EventFilter::NONE, options))
         }
         Who::Smoltcp => {
-            let cc = match std::env::var("CC").as_deref() { Ok("none") => CongestionControl::None, Ok("reno") => CongestionControl::Reno, _ => CongestionControl::Cubic };
+            let cc = match std::env::var("CC").as_deref() {
+                Ok("none") => CongestionControl::None,
+                Ok("reno") => CongestionControl::Reno,
+                _ => CongestionControl::Cubic,
+            };
             Box::new(Smol::new(side, link, buffer, cc))
         }
     }
@@ -49,14 +53,20 @@ fn the_matrix() {
     use Who::{Smoltcp as S, Wirestack as W};
     let mut table = String::new();
     let mut slower = Vec::new();
-    writeln!(table, "{:>5} {:>6} {:>9} | {:>8} {:>8} {:>8} {:>8}", "loss", "delay", "buffer", "w>w", "w>s", "s>w", "s>s").unwrap();
+    writeln!(
+        table,
+        "{:>5} {:>6} {:>9} | {:>8} {:>8} {:>8} {:>8}",
+        "loss", "delay", "buffer", "w>w", "w>s", "s>w", "s>s"
+    )
+    .unwrap();
     for loss in LOSS {
         for delay in DELAY {
             for buffer in BUFFER {
                 let mut row = Vec::new();
                 for (a, b) in [(W, W), (W, S), (S, W), (S, S)] {
                     let seeds = 3;
-                    let total: f64 = (0..seeds).map(|s| goodput(a, b, loss, delay, buffer, s).1.as_secs_f64()).sum();
+                    let total: f64 =
+                        (0..seeds).map(|s| goodput(a, b, loss, delay, buffer, s).1.as_secs_f64()).sum();
                     row.push(SIZE as f64 * 8.0 / 1e6 / (total / seeds as f64));
                 }
                 writeln!(
@@ -86,7 +96,12 @@ fn trace() {
     let buffer = std::env::var("BUF").map_or(16 << 10, |b| b.parse::<usize>().unwrap() << 10);
     let n = std::env::var("N").map_or(2 << 20, |b| b.parse::<u64>().unwrap() << 10);
     let options = [SocketOption::RecvBuffer(buffer), SocketOption::SendBuffer(buffer)];
-    let mut p = pair::Pair::new(&impair, std::env::var("SEED").map_or(0, |s| s.parse().unwrap()), EventFilter { drops: true, ..EventFilter::ALL }, &options);
+    let mut p = pair::Pair::new(
+        &impair,
+        std::env::var("SEED").map_or(0, |s| s.parse().unwrap()),
+        EventFilter { drops: true, ..EventFilter::ALL },
+        &options,
+    );
     let took = p.transfer(n, 0, secs(36000));
     for (at, e) in &p.a.events {
         println!("{at} {e:?}");

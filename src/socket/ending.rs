@@ -53,6 +53,10 @@ impl Stack {
     }
 
     fn stop_listening(&mut self, now: Instant, id: SocketId) {
+        if !matches!(self.sock(id), Ok(s) if matches!(s.kind, Kind::Listening(_))) {
+            return;
+        }
+        self.tell_listener(now, id, State::Listen, State::Closed);
         let Ok(socket) = self.sock_mut(id) else { return };
         let Kind::Listening(l) = &mut socket.kind else { return };
         let (settings, queue) = (l.settings.clone(), core::mem::take(&mut l.queue));

@@ -1,8 +1,9 @@
 //! socket(2), bind(2), connect(2), listen(2), accept(2), getsockname(2), getpeername(2).
 
-use super::types::{Domain, Type};
+use super::types::{Domain, Type, unspecified};
 use crate::endpoint::{Endpoint, LocalAddr, Tuple};
 use crate::errno::{Errno, Result};
+use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::{Path, protocol};
 use crate::raw::RawSocket;
 use crate::stack::demux::Flow;
@@ -115,7 +116,6 @@ impl Stack {
     /// # Errors
     /// `EOPNOTSUPP` for a datagram socket, `EINVAL` for a connected one, `EADDRINUSE`.
     pub fn listen(&mut self, now: Instant, id: SocketId, backlog: i32) -> Result<()> {
-        let _ = now;
         let most = self.around.config.limits.somaxconn;
         let backlog = usize::try_from(backlog).unwrap_or(most).min(most);
         let socket = self.sock_mut(id)?;
@@ -127,20 +127,26 @@ impl Stack {
             Kind::Fresh(_) => {}
             Kind::Connected(conn) => {
                 let conn = *conn;
-                return self.listen_again(id, conn, backlog);
+                return self.listen_again(now, id, conn, backlog);
             }
             Kind::Udp | Kind::Raw => return Err(Errno::EOPNOTSUPP),
         }
-        self.start_listening(id, backlog)
+        self.start_listening(now, id, backlog)
     }
 
     /// A socket whose connection is over may listen.
-    fn listen_again(&mut self, id: SocketId, conn: crate::ConnId, backlog: usize) -> Result<()> {
+    fn listen_again(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        conn: crate::ConnId,
+        backlog: usize,
+    ) -> Result<()> {
         self.recycle(id, conn).map_err(|_| Errno::EINVAL)?;
-        self.start_listening(id, backlog)
+        self.start_listening(now, id, backlog)
     }
 
-    fn start_listening(&mut self, id: SocketId, backlog: usize) -> Result<()> {
+    fn start_listening(&mut self, now: Instant, id: SocketId, backlog: usize) -> Result<()> {
         self.autobind(id).map_err(|_| Errno::EADDRINUSE)?;
         let Some((local, port)) = self.sock(id)?.bound else { return Err(Errno::EADDRINUSE) };
         self.ports.listen(port, id)?;
@@ -156,7 +162,16 @@ impl Stack {
             queue: VecDeque::new(),
         }));
         self.demux.listen_insert(local, port, socket.iface, id);
+        self.tell_listener(now, id, State::Closed, State::Listen);
         Ok(())
+    }
+
+    /// Tells that a listener came or went. It has no connection and no peer.
+    pub(super) fn tell_listener(&mut self, now: Instant, id: SocketId, from: State, to: State) {
+        let (Ok(local), Ok(socket)) = (self.local_addr(id), self.sock(id)) else { return };
+        let (conn, remote) = (crate::ConnId::default(), unspecified(socket.domain));
+        let what = TcpHappening::State { from, to };
+        self.around.events.push(Event::Tcp(TcpEvent { at: now, conn, local, remote, what }));
     }
 
     /// accept(2): the oldest connection that waits, as a socket with the listener's options.

@@ -47,6 +47,7 @@ impl Stack {
         &mut self,
         now: Instant,
         tuple: &Tuple,
+        from: State,
         seg: &Segment,
         dg: &Datagram<'_>,
     ) {
@@ -71,10 +72,10 @@ impl Stack {
         if seg.has(TcpFlags::FIN) {
             return env.drop(Drop::TcpBadFlags);
         }
-        self.open_half(now, socket, tuple, seg, dg);
+        self.open_half(now, socket, from, seg, dg);
     }
 
-    fn open_half(&mut self, now: Instant, socket: SocketId, tuple: &Tuple, seg: &Segment, dg: &Datagram<'_>) {
+    fn open_half(&mut self, now: Instant, socket: SocketId, from: State, seg: &Segment, dg: &Datagram<'_>) {
         let full = self.half_open.len() >= self.around.config.limits.syn_queue;
         let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return };
         let Some(listener) = self.sockets.get_mut(socket).and_then(|s| s.listener_mut()) else { return };
@@ -91,13 +92,15 @@ impl Stack {
             return self.send_syn_ack_of(now, &record);
         }
         listener.half_open += 1;
+        record.tell_state(&mut env, from, State::SynReceived);
+        let tuple = Tuple::new(record.local(), record.remote());
         let again = now + record.retransmit_after(&env);
         let wheel = &mut self.wheel;
         let id = self.half_open.insert_with_key(|id| HalfOpenEntry {
             record,
             timer: wheel.insert(again, TimerKey::HalfOpen(id)),
         });
-        self.demux.replace(*tuple, Flow::HalfOpen(id));
+        self.demux.replace(tuple, Flow::HalfOpen(id));
         self.send_syn_ack(now, id);
     }
 
@@ -147,10 +150,7 @@ impl Stack {
         match entry.record.handle_segment(&mut self.around.env(now), seg) {
             HalfOpenVerdict::Complete => self.complete_half_open(now, id, seg, dg),
             HalfOpenVerdict::Repeat => self.send_syn_ack(now, id),
-            HalfOpenVerdict::Abandon => {
-                self.around.stats.count.tcp_attempt_fails += 1;
-                self.remove_half_open(id);
-            }
+            HalfOpenVerdict::Abandon => self.back_to_listen(now, id),
             HalfOpenVerdict::Refused(reason) => {
                 self.around.env(now).drop(reason);
                 self.refuse(now, seg, dg);
@@ -238,14 +238,21 @@ impl Stack {
         Some(entry)
     }
 
+    /// The peer took the connection back, or does not answer (figure 5, note 1).
+    fn back_to_listen(&mut self, now: Instant, id: HalfOpenId) {
+        if let Some(entry) = self.remove_half_open(id) {
+            let mut env = self.around.env(now);
+            env.stats.count.tcp_attempt_fails += 1;
+            entry.record.tell_state(&mut env, State::SynReceived, State::Listen);
+        }
+    }
+
     /// The SYN-ACK was not answered in time.
     pub(super) fn half_open_timeout(&mut self, now: Instant, id: HalfOpenId) {
         let env = self.around.env(now);
         let Some(entry) = self.half_open.get_mut(id) else { return };
         if u32::from(entry.record.retries) >= env.config.profile.synack_retries {
-            env.stats.count.tcp_attempt_fails += 1;
-            self.remove_half_open(id);
-            return;
+            return self.back_to_listen(now, id);
         }
         entry.record.retries += 1;
         entry.timer = self.wheel.insert(now + entry.record.retransmit_after(&env), TimerKey::HalfOpen(id));
@@ -279,16 +286,25 @@ impl Stack {
                     return;
                 }
                 env.stats.count.tcp_time_wait_reused += 1;
-                self.remove_time_wait(now, id);
-                self.segment_for_listener(now, &tuple, seg, dg);
+                let Some(old) = self.forget_time_wait(id) else { return };
+                self.segment_for_listener(now, &tuple, State::TimeWait, seg, dg);
+                // The listener had no room for it.
+                if self.demux.get(&tuple).is_none() {
+                    old.record.tell_end(&mut self.around.env(now), old.conn);
+                }
             }
         }
     }
 
-    /// 2 MSL are over, or the record is reused.
+    /// 2 MSL are over, or there are too many records.
     pub(super) fn remove_time_wait(&mut self, now: Instant, id: TimeWaitId) {
-        let Some(entry) = self.time_wait.remove(id) else { return };
-        entry.record.tell_end(&mut self.around.env(now), entry.conn);
+        if let Some(entry) = self.forget_time_wait(id) {
+            entry.record.tell_end(&mut self.around.env(now), entry.conn);
+        }
+    }
+
+    fn forget_time_wait(&mut self, id: TimeWaitId) -> Option<TimeWaitEntry> {
+        let entry = self.time_wait.remove(id)?;
         self.wheel.cancel(entry.timer);
         let (local, remote) = (entry.record.local(), entry.record.remote());
         self.demux.remove(&Tuple::new(local, remote));
@@ -296,6 +312,7 @@ impl Stack {
         while self.time_wait_order.front().is_some_and(|&t| !self.time_wait.contains_key(t)) {
             self.time_wait_order.pop_front();
         }
+        Some(entry)
     }
 
     /// A connection enters TIME-WAIT: a record takes its place, the block goes.
@@ -498,7 +515,9 @@ impl Stack {
         let half: Vec<_> =
             self.half_open.iter().filter(|(_, e)| e.record.listener == socket).map(|(id, _)| id).collect();
         for id in half {
-            self.remove_half_open(id);
+            if let Some(entry) = self.remove_half_open(id) {
+                entry.record.tell_state(&mut self.around.env(now), State::SynReceived, State::Closed);
+            }
         }
         for id in queue {
             if let Some(conn) = self.conns.get_mut(id) {

@@ -15,17 +15,20 @@ impl Stack {
     pub(super) fn handle_icmp_error(&mut self, now: Instant, e: &IcmpError<'_>) {
         match e.protocol {
             protocol::TCP => self.icmp_for_tcp(now, e),
-            protocol::UDP => match self.udp.handle_error(e) {
-                Ok(Some(socket)) => self.wake(socket),
-                Ok(None) => {}
-                Err(reason) => self.around.env(now).drop(reason),
-            },
+            protocol::UDP => {
+                let concerned = self.udp.handle_error(e);
+                match concerned {
+                    Ok(Some(socket)) => self.wake(socket),
+                    Ok(None) => {}
+                    Err(reason) => return self.around.env(now).drop(reason),
+                }
+                // Only a quote of what a socket sends is believed: a forged one would shrink the path
+                // for all.
+                if let ErrorKind::PacketTooBig { mtu } = e.kind {
+                    self.ip.learn_path_mtu(now, e.dst, mtu as usize);
+                }
+            }
             _ => {}
-        }
-        if let ErrorKind::PacketTooBig { mtu } = e.kind
-            && e.protocol != protocol::TCP
-        {
-            self.ip.learn_path_mtu(now, e.dst, mtu as usize);
         }
     }
 

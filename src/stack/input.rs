@@ -8,6 +8,7 @@ use crate::ip::{Datagram, ErrorKind, Outgoing, Unreachable, protocol};
 use crate::link::Frame;
 use crate::raw;
 use crate::reason::Drop;
+use crate::state::State;
 use crate::tcp::{CHECKSUM_OFFSET, Header, Segment};
 use crate::time::Instant;
 use crate::udp;
@@ -84,7 +85,7 @@ impl Stack {
             Some(Flow::Connection(id)) => self.segment_for_connection(now, id, &seg, dg),
             Some(Flow::HalfOpen(id)) => self.segment_for_half_open(now, id, &seg, dg),
             Some(Flow::TimeWait(id)) => self.segment_for_time_wait(now, id, &seg, dg),
-            None => self.segment_for_listener(now, &tuple, &seg, dg),
+            None => self.segment_for_listener(now, &tuple, State::Listen, &seg, dg),
         }
     }
 

@@ -248,6 +248,11 @@ impl HalfOpen {
         self.tell(env, TcpHappening::Sent { segment, cause });
     }
 
+    /// Tells a transition from or to SYN-RECEIVED.
+    pub fn tell_state(&self, env: &mut Env<'_>, from: State, to: State) {
+        self.tell(env, TcpHappening::State { from, to });
+    }
+
     /// Tells an event; a half-open connection has no name of its own yet.
     pub fn tell(&self, env: &mut Env<'_>, what: TcpHappening) {
         let (local, remote) = (self.local(), self.remote());

@@ -3,7 +3,7 @@
 //!
 //! Read in this order:
 //! - [`crate::state`] (the states and their transitions), `tcb` (what a connection knows), `segment`
-//! - the way in: `input` (the steps of section 3.10.7.4), `ack`, `receive`, `urgent`
+//! - the way in: `input` (the steps of section 3.10.7.4), `ack`, `receive`, `sack`, `urgent`
 //! - the way out: `output`, `mss`, `window`, `ack_policy`
 //! - the ends: `handshake`, `half_open`, `cookie`, `close`, `time_wait`
 //! - time: `timer`, `expire`, `rtt`, `keepalive`
@@ -29,6 +29,7 @@ mod output;
 mod receive;
 pub mod recovery;
 mod rtt;
+mod sack;
 mod segment;
 mod settings;
 mod tcb;

@@ -272,13 +272,18 @@ impl Tcb {
 
     /// Payload octets of a full segment now: SACK blocks take room too.
     fn payload_mss(&self) -> u32 {
-        let blocks = self.rcv.ofo.blocks().len() + usize::from(self.rcv.dsack.is_some());
+        let blocks = self.rcv.ofo.report.len() + usize::from(self.rcv.dsack.is_some());
         let sack = if blocks > 0 && self.sack_ok { 4 + 8 * blocks.min(self.sack_room()) as u32 } else { 0 };
         self.segment_size().saturating_sub(sack).max(1)
     }
 
     fn sack_room(&self) -> usize {
         if self.ts_ok { 3 } else { 4 }
+    }
+
+    /// Room for blocks that report new data, beside the one that reports a duplicate.
+    fn report_room(&self) -> usize {
+        self.sack_room() - usize::from(self.rcv.dsack.is_some())
     }
 
     /// Nothing in flight for longer than an RTO: what was known of the path is old (RFC 5681 section 4.1).
@@ -364,13 +369,14 @@ impl Tcb {
             return;
         }
         let mut blocks = [SackBlock::default(); 5];
+        let (report, reported) = self.rcv.ofo.report.pick(self.report_room());
         let mut n = 0;
-        for b in self.rcv.dsack.iter().chain(self.rcv.ofo.blocks()) {
+        for b in self.rcv.dsack.iter().chain(&report[..reported]) {
             blocks[n] = *b;
             n += 1;
         }
         if n > 0 {
-            w.nop().nop().sack(&blocks[..n.min(self.sack_room())]);
+            w.nop().nop().sack(&blocks[..n]);
         }
     }
 
@@ -467,9 +473,13 @@ impl Tcb {
     }
 
     fn note_ack_sent(&mut self) {
+        let room = self.report_room();
         self.rcv.ack.sent();
         self.rcv.acked = self.rcv.nxt;
         self.rcv.dsack = None;
+        if self.sack_ok && self.rcv.ofo.report.told(room) {
+            self.rcv.ack.now();
+        }
         self.timers.clear(Timer::DelayedAck);
     }
 

@@ -1,13 +1,14 @@
 //! Data that arrives: in order to the socket, out of order to the reassembly queue (RFC 9293 section
 //! 3.10.7.4, seventh; RFC 2018; RFC 2883).
 
+use super::sack::SackReport;
 use super::segment::Segment;
 use super::tcb::{Signals, Tcb};
 use crate::buf::Chunk;
 use crate::env::Env;
 use crate::ip::Datagram;
 use crate::reason::Drop;
-use crate::wire::options::{MAX_SACK_BLOCKS, SackBlock};
+use crate::wire::options::SackBlock;
 use crate::wire::{Seq, TcpFlags};
 use alloc::collections::BTreeMap;
 
@@ -22,9 +23,8 @@ pub struct Reassembly {
     /// A sequence number and where it is counted: sequence numbers wrap, the map's keys do not.
     origin: (Seq, u64),
     held: usize,
-    /// Blocks to report, the one with the latest segment first (RFC 2018 section 4).
-    recent: [SackBlock; MAX_SACK_BLOCKS],
-    recent_len: u8,
+    /// Blocks to report.
+    pub(crate) report: SackReport,
     /// A FIN came out of order: the sequence number it occupies.
     fin: Option<Seq>,
 }
@@ -88,7 +88,7 @@ impl Reassembly {
             if before_end > start {
                 duplicate = Some((start, before_end.min(end)));
                 if before_end >= end {
-                    return self.report(duplicate);
+                    return self.duplicate(duplicate);
                 }
                 chunk.advance((before_end - start) as usize);
                 start = before_end;
@@ -107,30 +107,12 @@ impl Reassembly {
         }
         let block = SackBlock { start: self.seq(start), end: self.seq(end) };
         self.put(start, chunk);
-        self.note(block);
-        self.report(duplicate)
+        self.report.note(block);
+        self.duplicate(duplicate)
     }
 
-    fn report(&self, duplicate: Option<(u64, u64)>) -> Option<SackBlock> {
+    fn duplicate(&self, duplicate: Option<(u64, u64)>) -> Option<SackBlock> {
         duplicate.map(|(a, b)| SackBlock { start: self.seq(a), end: self.seq(b) })
-    }
-
-    /// A block changed or came: it is reported first, joined with what it touches.
-    fn note(&mut self, mut block: SackBlock) {
-        let mut rest = [SackBlock::default(); MAX_SACK_BLOCKS];
-        let mut n = 0;
-        for b in &self.recent[..self.recent_len as usize] {
-            if b.start.at_or_before(block.end) && block.start.at_or_before(b.end) {
-                block = SackBlock { start: block.start.earliest(b.start), end: block.end.latest(b.end) };
-            } else {
-                rest[n] = *b;
-                n += 1;
-            }
-        }
-        let n = n.min(MAX_SACK_BLOCKS - 1);
-        self.recent[0] = block;
-        self.recent[1..=n].copy_from_slice(&rest[..n]);
-        self.recent_len = n as u8 + 1;
     }
 
     /// The run that continues the stream at `nxt`, cut to what is new.
@@ -152,16 +134,9 @@ impl Reassembly {
     /// The stream has reached `nxt`: blocks below it need no report.
     fn retire(&mut self, nxt: Seq) {
         self.rebase(nxt);
-        let mut n = 0;
-        for i in 0..self.recent_len as usize {
-            if self.recent[i].end.after(nxt) {
-                self.recent[n] = self.recent[i];
-                n += 1;
-            }
-        }
-        self.recent_len = n as u8;
+        self.report.retire(nxt);
         // Blocks that were crowded out are still held: report the first of them.
-        if n == 0
+        if self.report.is_empty()
             && let Some((&k, c)) = self.runs.first_key_value()
         {
             let mut end = k + c.len() as u64;
@@ -171,13 +146,8 @@ impl Reassembly {
                 }
                 end = k + c.len() as u64;
             }
-            self.note(SackBlock { start: self.seq(k), end: self.seq(end) });
+            self.report.note(SackBlock { start: self.seq(k), end: self.seq(end) });
         }
-    }
-
-    /// The blocks to report.
-    pub fn blocks(&self) -> &[SackBlock] {
-        &self.recent[..self.recent_len as usize]
     }
 
     /// Throws away the furthest run if it lies beyond `seq`; returns its octets.
@@ -188,14 +158,7 @@ impl Reassembly {
         }
         let gone = self.take(k)?;
         let cut = self.seq(k);
-        for i in (0..self.recent_len as usize).rev() {
-            let b = &mut self.recent[i];
-            b.end = b.end.earliest(cut);
-            if b.end.at_or_before(b.start) {
-                self.recent.copy_within(i + 1.., i);
-                self.recent_len -= 1;
-            }
-        }
+        self.report.cut(cut);
         Some(gone.len())
     }
 
@@ -378,43 +341,18 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_reported_latest_first_and_joined() {
+    fn blocks_that_were_crowded_out_are_reported_when_the_others_are_gone() {
         let mut r = Reassembly::default();
-        let mut put = |seq: u32, len: usize| r.insert(Seq(0), Seq(seq), Chunk::copy_from(&vec![0; len]));
-        put(100, 10);
-        put(300, 10);
-        assert_eq!(put(110, 10), None);
-        assert_eq!(put(305, 10), Some(block(305, 310)));
-        assert_eq!(r.blocks(), [block(300, 315), block(100, 120)]);
-        r.retire(Seq(200));
-        assert_eq!(r.blocks(), [block(300, 315)]);
-    }
-
-    #[test]
-    fn a_block_that_was_crowded_out_is_reported_when_the_others_are_gone() {
-        let mut r = Reassembly::default();
-        for i in (1..=6u32).rev() {
+        for i in (1..=20u32).rev() {
             r.insert(Seq(0), Seq(i * 100), Chunk::copy_from(&[0; 10]));
         }
-        assert_eq!(r.blocks().len(), 4);
-        assert!(!r.blocks().contains(&block(600, 610)));
-        while let Some(c) = r.next(Seq(590)) {
+        let first = |r: &Reassembly| r.report.pick(1).0[0];
+        assert_eq!((r.report.len(), first(&r)), (16, block(100, 110)));
+        while let Some(c) = r.next(Seq(1990)) {
             drop(c);
         }
-        r.retire(Seq(590));
-        assert_eq!(r.blocks(), [block(600, 610)]);
-    }
-
-    #[test]
-    fn a_window_full_of_one_octet_segments_does_not_take_65_times_the_receive_buffer() {
-        let mut t = crate::tcp::tcb::tests::established();
-        for i in 0..65_536u32 {
-            t.deliver(Chunk::copy_from(&[i as u8]));
-            assert!(t.recv_memory() <= t.settings.rcvbuf + 64, "{} octets for {i}", t.recv_memory());
-        }
-        let mut out = vec![0; 65_536];
-        assert_eq!(t.rcv.queue.read(&mut out), out.len());
-        assert!(out.iter().enumerate().all(|(i, b)| *b == i as u8));
+        r.retire(Seq(1990));
+        assert_eq!(first(&r), block(2000, 2010));
     }
 
     proptest! {
@@ -441,7 +379,7 @@ mod tests {
                     r.insert(nxt, seq, chunk);
                 }
                 r.check_invariants(nxt);
-                for b in r.blocks() {
+                for b in &r.report.pick(4).0[..r.report.pick(4).1] {
                     prop_assert!(b.start.after(nxt) && b.start.before(b.end));
                 }
             }

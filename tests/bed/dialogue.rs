@@ -242,7 +242,9 @@ impl Dialogue {
         let flight =
             Flight { from: self.local, to: self.peer, iss: self.iss.unwrap_or(0), peer_iss: self.peer_iss };
         let quote = &quoted.to_packet(&flight)[..28];
-        let (IpAddr::V4(from), IpAddr::V4(to)) = (self.peer.ip(), self.local.ip()) else { panic!("IPv4 only") };
+        let (IpAddr::V4(from), IpAddr::V4(to)) = (self.peer.ip(), self.local.ip()) else {
+            panic!("IPv4 only")
+        };
         let b = etherparse::PacketBuilder::ipv4(from.octets(), to.octets(), 64).icmpv4(icmp);
         let mut packet = Vec::new();
         b.write(&mut packet, quote).unwrap();
@@ -381,7 +383,12 @@ impl Dialogue {
     #[track_caller]
     pub fn recv(&mut self, len: usize) {
         let got = self.try_recv(len, MsgFlags::empty()).unwrap_or_else(|e| panic!("recv: {e}"));
-        assert!(got == stream(self.read, len), "{} octets at {}, not the stream's {len}", got.len(), self.read);
+        assert!(
+            got == stream(self.read, len),
+            "{} octets at {}, not the stream's {len}",
+            got.len(),
+            self.read
+        );
         self.read += len as u64;
     }
 
@@ -453,7 +460,9 @@ impl Dialogue {
 
     /// How often a timer fired.
     pub fn fired(&self, timer: Timer) -> usize {
-        self.happenings().filter(|h| matches!(h, TcpHappening::TimerFired { timer: t, .. } if *t == timer)).count()
+        self.happenings()
+            .filter(|h| matches!(h, TcpHappening::TimerFired { timer: t, .. } if *t == timer))
+            .count()
     }
 
     /// The latest congestion window and threshold told.
@@ -548,11 +557,7 @@ impl Dialogue {
 
     #[track_caller]
     pub fn fail(&self, wanted: &str, got: &str) -> ! {
-        panic!(
-            "at {}\n  expected  {wanted}\n  got       {got}\n{}",
-            self.clock(self.now),
-            self.history()
-        );
+        panic!("at {}\n  expected  {wanted}\n  got       {got}\n{}", self.clock(self.now), self.history());
     }
 }
 

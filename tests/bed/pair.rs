@@ -130,7 +130,13 @@ pub struct Ours {
 pub const PORT: u16 = 7;
 
 impl Ours {
-    pub fn new(side: u8, dev: Link, profile: Profile, events: EventFilter, options: Vec<SocketOption>) -> Self {
+    pub fn new(
+        side: u8,
+        dev: Link,
+        profile: Profile,
+        events: EventFilter,
+        options: Vec<SocketOption>,
+    ) -> Self {
         let now = Instant::from_secs(1);
         let config = Config { secret: [u64::from(side), 77], profile, events, ..Config::default() };
         let mut stack = Stack::new(now, config);

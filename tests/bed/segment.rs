@@ -152,7 +152,9 @@ impl Seg {
 
 fn same_option(wanted: &Opt, got: &Opt) -> bool {
     match (wanted, got) {
-        (Opt::Ts(v, e), Opt::Ts(gv, ge)) => v.is_none_or(|v| Some(v) == *gv) && e.is_none_or(|e| Some(e) == *ge),
+        (Opt::Ts(v, e), Opt::Ts(gv, ge)) => {
+            v.is_none_or(|v| Some(v) == *gv) && e.is_none_or(|e| Some(e) == *ge)
+        }
         _ => wanted == got,
     }
 }
@@ -288,7 +290,11 @@ impl Seg {
     }
 
     /// Reads an IP packet that the stack sent. Absolute numbers become relative where `iss` and `peer_iss` are known.
-    pub fn from_packet(packet: &[u8], iss: Option<u32>, peer_iss: u32) -> Result<(SocketAddr, SocketAddr, Self), String> {
+    pub fn from_packet(
+        packet: &[u8],
+        iss: Option<u32>,
+        peer_iss: u32,
+    ) -> Result<(SocketAddr, SocketAddr, Self), String> {
         let sliced = etherparse::SlicedPacket::from_ip(packet).map_err(|e| e.to_string())?;
         let (src, dst): (IpAddr, IpAddr) = match &sliced.net {
             Some(etherparse::NetSlice::Ipv4(ip)) => {
@@ -323,9 +329,7 @@ impl Seg {
             flags,
             seq: tcp.sequence_number().wrapping_sub(own),
             len: tcp.payload().len(),
-            ack: flags
-                .contains(TcpFlags::ACK)
-                .then(|| tcp.acknowledgment_number().wrapping_sub(peer_iss)),
+            ack: flags.contains(TcpFlags::ACK).then(|| tcp.acknowledgment_number().wrapping_sub(peer_iss)),
             win: Some(tcp.window_size()),
             urg: flags.contains(TcpFlags::URG).then(|| tcp.urgent_pointer()),
             options: Some(read_options(tcp.options(), peer_iss)),

@@ -84,8 +84,7 @@ impl Smol {
         iface.update_ip_addrs(|a| {
             a.push(IpCidr::new(IpAddress::v4(10, 0, 0, side + 1), 24)).unwrap();
         });
-        let mut socket =
-            Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
+        let mut socket = Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
         socket.set_congestion_control(congestion);
         let mut sockets = SocketSet::new(Vec::new());
         let tcp = sockets.add(socket);

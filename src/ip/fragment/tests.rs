@@ -1,18 +1,15 @@
 use super::*;
 use crate::config::Config;
+use crate::env::Surroundings;
 use crate::event::{EventFilter, Events};
 use crate::rng::Rng;
-use crate::stats::Stats;
 use alloc::vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 struct Bed {
     reassembly: Reassembly,
-    config: Config,
-    rng: Rng,
-    stats: Stats,
-    events: Events,
+    around: Surroundings,
     now: Instant,
 }
 
@@ -20,10 +17,11 @@ impl Bed {
     fn new() -> Self {
         Self {
             reassembly: Reassembly::default(),
-            config: Config::default(),
-            rng: Rng::new([1, 1]),
-            stats: Stats::default(),
-            events: Events::new(EventFilter::NONE, 16),
+            around: Surroundings::new(
+                Config::default(),
+                Rng::new([1, 1]),
+                Events::new(EventFilter::NONE, 16),
+            ),
             now: Instant::from_secs(100),
         }
     }
@@ -38,13 +36,7 @@ impl Bed {
     ) -> Result<Option<Whole>, Drop> {
         let fragment =
             Fragment { key: key(id), head: b"head", offset, more, data: Chunk::copy_from(data), ecn };
-        let mut env = Env {
-            now: self.now,
-            config: &self.config,
-            rng: &mut self.rng,
-            stats: &mut self.stats,
-            events: &mut self.events,
-        };
+        let mut env = self.around.env(self.now);
         let result = self.reassembly.add(&mut env, fragment);
         // In a flood the books are looked at now and then: it takes a while.
         if self.reassembly.packets.len() < 50 || id.is_multiple_of(1000) {
@@ -58,8 +50,8 @@ impl Bed {
         let r = &self.reassembly;
         assert_eq!(r.bytes, r.packets.values().map(|p| p.charge).sum::<usize>());
         assert_eq!(r.packets.len(), r.order.iter().map(BTreeMap::len).sum::<usize>());
-        assert!(r.bytes <= self.config.limits.reassembly_bytes);
-        assert!(r.packets.len() <= self.config.limits.reassemblies);
+        assert!(r.bytes <= self.around.config.limits.reassembly_bytes);
+        assert!(r.packets.len() <= self.around.config.limits.reassemblies);
         for p in r.packets.values() {
             assert_eq!(p.have * usize::from(!p.spoiled), p.parts.values().map(Chunk::len).sum::<usize>());
         }
@@ -196,7 +188,7 @@ fn a_hundred_thousand_incomplete_packets_stay_within_bounds_and_do_not_lock_out(
             assert!(bed.add(1_000_000, 8, false, &[1; 8], 0).unwrap().is_some());
         }
     }
-    assert!(bed.stats.dropped(Drop::FragmentTooMany) > 98_000);
+    assert!(bed.around.stats.dropped(Drop::FragmentTooMany) > 98_000);
 }
 
 #[test]
@@ -225,13 +217,7 @@ fn each_family_has_its_time() {
     bed.now += Duration::from_secs(1);
     let fragment =
         Fragment { key: v6, head: b"", offset: 0, more: true, data: Chunk::copy_from(&[1; 8]), ecn: 0 };
-    let mut env = Env {
-        now: bed.now,
-        config: &bed.config,
-        rng: &mut bed.rng,
-        stats: &mut bed.stats,
-        events: &mut bed.events,
-    };
+    let mut env = bed.around.env(bed.now);
     bed.reassembly.add(&mut env, fragment).unwrap();
     let r = &mut bed.reassembly;
     assert_eq!(r.next_deadline(), Some(Instant::from_secs(130)));

@@ -1,15 +1,13 @@
 //! A host under test with its surroundings, and makers of frames.
 
 use crate::IfaceId;
-use crate::buf::Blocks;
 use crate::config::Config;
-use crate::env::Env;
+use crate::env::{Env, Surroundings};
 use crate::event::{Event, EventFilter, Events};
 use crate::ip::{Cidr, ErrorKind, InterfaceConfig, Ip, Outgoing, Path, protocol};
 use crate::link::{Busy, Capabilities, Frame, Medium, TxFrame};
 use crate::reason::Drop;
 use crate::rng::Rng;
-use crate::stats::Stats;
 use crate::time::{Duration, Instant};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -57,11 +55,7 @@ pub struct Reported {
 
 pub struct Host {
     pub ip: Ip,
-    pub config: Config,
-    pub rng: Rng,
-    pub stats: Stats,
-    pub events: Events,
-    pub blocks: Blocks,
+    pub around: Surroundings,
     pub now: Instant,
     /// Transmit attempts that the device still takes before it is busy.
     pub room: usize,
@@ -72,31 +66,11 @@ pub struct Host {
 impl Host {
     /// A host without interfaces but the loopback.
     pub fn bare(config: Config) -> Self {
-        let mut rng = Rng::new([1, 2]);
-        let mut stats = Stats::default();
-        let mut events = Events::new(EventFilter::ALL, 1 << 16);
+        let events = Events::new(EventFilter::ALL, 1 << 16);
+        let mut around = Surroundings::new(config, Rng::new([1, 2]), events);
         let now = Instant::from_secs(1000);
-        let mut blocks = Blocks::default();
-        let ip = Ip::new(&mut Env {
-            now,
-            config: &config,
-            rng: &mut rng,
-            stats: &mut stats,
-            events: &mut events,
-            blocks: &mut blocks,
-        });
-        Self {
-            ip,
-            config,
-            rng,
-            stats,
-            events,
-            blocks,
-            now,
-            room: usize::MAX,
-            out: Vec::new(),
-            drops: Vec::new(),
-        }
+        let ip = Ip::new(&mut around.env(now));
+        Self { ip, around, now, room: usize::MAX, out: Vec::new(), drops: Vec::new() }
     }
 
     /// 10.0.0.1/24 and fd00::1/64 on Ethernet, without duplicate address detection.
@@ -132,15 +106,7 @@ impl Host {
     }
 
     pub fn call<R>(&mut self, f: impl FnOnce(&mut Ip, &mut Env<'_>) -> R) -> R {
-        let mut env = Env {
-            now: self.now,
-            config: &self.config,
-            rng: &mut self.rng,
-            stats: &mut self.stats,
-            events: &mut self.events,
-            blocks: &mut self.blocks,
-        };
-        f(&mut self.ip, &mut env)
+        f(&mut self.ip, &mut self.around.env(self.now))
     }
 
     pub fn input(&mut self, frame: &[u8]) -> (Option<Delivered>, Option<Reported>) {
@@ -191,12 +157,12 @@ impl Host {
 
     /// From here on [`Self::new_drops`] counts.
     pub fn mark(&mut self) {
-        self.drops = self.stats.drops().collect();
+        self.drops = self.around.stats.drops().collect();
     }
 
     pub fn new_drops(&self) -> Vec<(Drop, u64)> {
         let before = |r| self.drops.iter().find(|(x, _)| *x == r).map_or(0, |d| d.1);
-        self.stats.drops().map(|(r, n)| (r, n - before(r))).filter(|d| d.1 > 0).collect()
+        self.around.stats.drops().map(|(r, n)| (r, n - before(r))).filter(|d| d.1 > 0).collect()
     }
 
     /// Everything that the host sends now, complete as on the wire.
@@ -245,7 +211,7 @@ impl Host {
     }
 
     pub fn conflicts(&mut self) -> usize {
-        core::iter::from_fn(|| self.events.pop())
+        core::iter::from_fn(|| self.around.events.pop())
             .filter(|e| matches!(e, Event::AddressConflict { .. }))
             .count()
     }

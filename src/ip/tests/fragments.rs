@@ -41,7 +41,7 @@ proptest! {
         let (mut a, mut b) = pair(mtu);
         let data: Vec<u8> = (0..len).map(|i| (i / 3 * 7 + i) as u8).collect();
         let dst = if v6 { "fd00::2" } else { "10.0.0.2" };
-        let room = a.config.limits.tx_queue;
+        let room = a.around.config.limits.tx_queue;
         let result = send_udp(&mut a, dst, &data, false);
         let mut frames = a.sent();
         if frames.is_empty() {
@@ -65,7 +65,7 @@ proptest! {
         prop_assert!(d.checksum_ok);
         prop_assert_eq!(d.traffic_class, 0b10);
         prop_assert_eq!(&d.payload[8..], &data[..]);
-        prop_assert_eq!(b.stats.count.ip_reassembled, u64::from(!frames.is_empty()));
+        prop_assert_eq!(b.around.stats.count.ip_reassembled, u64::from(!frames.is_empty()));
         prop_assert_eq!(b.ip.next_deadline(), None);
     }
 }
@@ -84,7 +84,7 @@ fn fragments_on_the_wire() {
     let frames = a.sent();
     assert_eq!(frames.iter().map(Vec::len).collect::<Vec<_>>(), [1496, 1496, 160]);
     assert!(frames.iter().all(|f| f[6] == 44 && f[40] == protocol::UDP));
-    assert_eq!((a.stats.count.ip_fragmented, a.stats.count.ip_out), (2, 6));
+    assert_eq!((a.around.stats.count.ip_fragmented, a.around.stats.count.ip_out), (2, 6));
 }
 
 #[test]
@@ -260,12 +260,12 @@ fn a_timeout_is_told_if_the_first_fragment_is_there() {
         h.input(&ipv4("10.0.0.2", "10.0.0.1", 17, field, &[], &[9; 16]));
         h.input(&fragment_v6(17, if first { 1 } else { 9 }, 5, &[9; 16])[14..]);
         h.pass(Duration::from_secs(29));
-        assert_eq!(h.stats.dropped(Drop::FragmentTimeout), 0);
+        assert_eq!(h.around.stats.dropped(Drop::FragmentTimeout), 0);
         h.pass(Duration::from_secs(1));
-        assert_eq!(h.stats.dropped(Drop::FragmentTimeout), 1);
+        assert_eq!(h.around.stats.dropped(Drop::FragmentTimeout), 1);
         let v4 = h.sent();
         h.pass(Duration::from_secs(30));
-        assert_eq!(h.stats.dropped(Drop::FragmentTimeout), 2);
+        assert_eq!(h.around.stats.dropped(Drop::FragmentTimeout), 2);
         let v6 = h.sent();
         if first {
             let (v4, v6) = (&v4[0], &v6[0]);

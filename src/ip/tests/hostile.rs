@@ -118,8 +118,8 @@ proptest! {
                     }
                 }
                 let interface = h.ip.interface(ETH).unwrap();
-                prop_assert!(interface.queue_len() <= h.config.limits.tx_queue);
-                prop_assert!(h.ip.neighbours().len() <= h.config.limits.neighbours);
+                prop_assert!(interface.queue_len() <= h.around.config.limits.tx_queue);
+                prop_assert!(h.ip.neighbours().len() <= h.around.config.limits.neighbours);
             }
         }
     }

@@ -239,7 +239,7 @@ fn errors_go_out_with_as_much_of_the_packet_as_fits() {
         ErrorKind::Unreachable(Unreachable::Protocol),
     );
     assert_eq!(sent[0][34..36], [3, 2]);
-    assert_eq!(h.stats.count.icmp_errors_out, 6);
+    assert_eq!(h.around.stats.count.icmp_errors_out, 6);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn errors_are_rationed() {
     let burst = |h: &mut Host, n: usize| (0..n).map(|_| complain(h, &frame, port).len()).sum::<usize>();
     let first = burst(&mut h, 1000);
     assert!((25..=50).contains(&first), "{first}");
-    assert_eq!(h.stats.count.icmp_rate_limited, 1000 - first as u64);
+    assert_eq!(h.around.stats.count.icmp_rate_limited, 1000 - first as u64);
     assert_eq!(burst(&mut h, 10), 0);
     // A thousand a second, a burst at a time.
     h.pass(Duration::from_millis(10));

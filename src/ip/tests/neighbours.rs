@@ -38,7 +38,7 @@ fn arp_asks_and_then_sends() {
     assert_eq!((sent.len(), &sent[0][..12]), (1, &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1][..]));
     assert_eq!(&sent[0][42..], b"data");
     assert_eq!(entry(&h, "10.0.0.2"), Some((Some(PEER_MAC), NeighbourState::Reachable)));
-    let events: Vec<_> = core::iter::from_fn(|| h.events.pop()).collect();
+    let events: Vec<_> = core::iter::from_fn(|| h.around.events.pop()).collect();
     assert!(events.iter().any(|e| matches!(e, Event::Neighbour { reachable: true, .. })));
     // Straight out from now on.
     send(&mut h, "10.0.0.2");
@@ -104,7 +104,7 @@ fn silence_is_reported_to_whom_it_concerns() {
     h.pass(MS);
     assert_eq!(h.ip.take_unreachable(), Some((ETH, ip("10.0.0.7"))));
     assert_eq!(h.ip.take_unreachable(), None);
-    assert_eq!(h.stats.dropped(Drop::NeighbourUnreachable), 2);
+    assert_eq!(h.around.stats.dropped(Drop::NeighbourUnreachable), 2);
     assert!(h.sent().is_empty() && h.ip.next_deadline().is_none());
     // The one behind a gateway hears of it, not the gateway.
     let route = crate::ip::Route { dst: cidr("::/0"), via: Some(ip("fd00::99")), iface: ETH, metric: 0 };

@@ -163,7 +163,7 @@ fn busy_in_the_middle_of_a_cut_loses_and_repeats_nothing() {
         let together: Vec<u8> = all.iter().flat_map(|f| f[54..].to_vec()).collect();
         assert_eq!(together, data);
         let counters = h.ip.interface(ETH).unwrap().counters();
-        assert_eq!(counters.frames_out, h.stats.count.frames_out);
+        assert_eq!(counters.frames_out, h.around.stats.count.frames_out);
         // The two that made the acquaintance were answered.
         assert_eq!(counters.frames_out, 14 + 2);
     }
@@ -192,7 +192,7 @@ fn the_queue_is_bounded() {
         .map(|_| h.call(|i, env| i.enqueue(env, &outgoing(&path, ip("10.0.0.2"), &header, &[]))))
         .collect();
     assert_eq!(results[9..], [Ok(()), Err(Errno::ENOBUFS), Err(Errno::ENOBUFS)]);
-    assert_eq!(h.stats.dropped(Drop::LinkQueueFull), 2);
+    assert_eq!(h.around.stats.dropped(Drop::LinkQueueFull), 2);
     assert_eq!(h.sent().len(), 10);
     // To ourselves as well.
     let path = h.path("10.0.0.1");
@@ -257,7 +257,7 @@ fn an_interface_that_is_gone() {
     assert_eq!(h.new_drops(), [(Drop::LinkInterfaceDown, 1)]);
     assert_ne!(h.ip.generation(), generation);
     assert_eq!(h.emit(&outgoing(&path, ip("10.0.0.2"), &header, &[])), Ok(()));
-    assert_eq!(h.stats.dropped(Drop::LinkInterfaceDown), 2);
+    assert_eq!(h.around.stats.dropped(Drop::LinkInterfaceDown), 2);
     let result = h.call(|i, env| i.enqueue(env, &outgoing(&path, ip("10.0.0.2"), &header, &[])));
     assert_eq!(result, Err(Errno::ENETDOWN));
     assert_eq!(h.call(|ip, env| ip.enqueue_raw(env, &path, &[0x45; 20])), Err(Errno::ENETDOWN));
@@ -277,7 +277,7 @@ fn families_do_not_mix() {
     let mixed = outgoing(&path, ip("fd00::2"), &header, &[]);
     assert_eq!(h.call(|i, env| i.enqueue(env, &mixed)), Err(Errno::EINVAL));
     assert_eq!(h.emit(&mixed), Ok(()));
-    assert!(h.out.is_empty() && h.stats.dropped(Drop::IpNoSource) == 1);
+    assert!(h.out.is_empty() && h.around.stats.dropped(Drop::IpNoSource) == 1);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 use super::*;
 use crate::config::Config;
+use crate::env::Surroundings;
 use crate::event::{EventFilter, Events};
 use crate::link::TxOffload;
 use crate::rng::Rng;
-use crate::stats::Stats;
 use alloc::vec;
 use core::net::Ipv4Addr;
 
@@ -12,10 +12,7 @@ const B: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
 
 struct Bed {
     cache: NeighbourCache,
-    config: Config,
-    rng: Rng,
-    stats: Stats,
-    events: Events,
+    around: Surroundings,
     now: Instant,
 }
 
@@ -23,22 +20,17 @@ impl Bed {
     fn new() -> Self {
         Self {
             cache: NeighbourCache::default(),
-            config: Config::default(),
-            rng: Rng::new([1, 1]),
-            stats: Stats::default(),
-            events: Events::new(EventFilter::NONE, 16),
+            around: Surroundings::new(
+                Config::default(),
+                Rng::new([1, 1]),
+                Events::new(EventFilter::NONE, 16),
+            ),
             now: Instant::from_secs(100),
         }
     }
 
     fn call<R>(&mut self, f: impl FnOnce(&mut NeighbourCache, &mut Env<'_>) -> R) -> R {
-        let mut env = Env {
-            now: self.now,
-            config: &self.config,
-            rng: &mut self.rng,
-            stats: &mut self.stats,
-            events: &mut self.events,
-        };
+        let mut env = self.around.env(self.now);
         f(&mut self.cache, &mut env)
     }
 
@@ -257,7 +249,7 @@ fn few_packets_wait_and_the_newest_are_kept() {
     for len in 100..150 {
         bed.hold(host(2), len);
     }
-    assert_eq!(bed.stats.dropped(Drop::NeighbourQueueFull), 50 - 32);
+    assert_eq!(bed.around.stats.dropped(Drop::NeighbourQueueFull), 50 - 32);
     let (_, frames) = bed.learn(host(2), Heard::ArpReply(A)).release.unwrap();
     assert_eq!(frames.front().unwrap().bytes.len(), 118);
     // Octets are bounded as well, but one packet always waits.
@@ -309,7 +301,7 @@ fn ten_thousand_silent_hosts_do_not_keep_the_living_away() {
         assert!(bed.cache.unresolved <= 512 && bed.cache.table.len() <= 1024 + 1);
     }
     assert_eq!(bed.cache.resolve(bed.now, host(1)), Some(A));
-    assert!(bed.stats.dropped(Drop::NeighbourTableFull) > 9000);
+    assert!(bed.around.stats.dropped(Drop::NeighbourTableFull) > 9000);
     // In the full table a new one that exists is resolved, even if it needs a second question.
     bed.hold(host(1), 60);
     bed.hold(host(77), 60);
