@@ -31,10 +31,15 @@ impl Probe {
         if ack.before(self.end) {
             return ProbeOutcome::Pending;
         }
-        if !self.retransmission || dsack || (ack == self.end && duplicate_ack) {
+        if !self.retransmission || dsack {
             return ProbeOutcome::NothingLost;
         }
-        ProbeOutcome::Repaired
+        // An ACK of exactly the tail may be for either copy: only the next ACK tells.
+        match (ack == self.end, duplicate_ack) {
+            (false, _) => ProbeOutcome::Repaired,
+            (true, true) => ProbeOutcome::NothingLost,
+            (true, false) => ProbeOutcome::Pending,
+        }
     }
 }
 
@@ -57,7 +62,8 @@ mod tests {
         assert_eq!(p.on_ack(Seq(99), false, false), ProbeOutcome::Pending);
         assert_eq!(p.on_ack(Seq(100), true, false), ProbeOutcome::NothingLost);
         assert_eq!(p.on_ack(Seq(100), false, true), ProbeOutcome::NothingLost);
-        assert_eq!(p.on_ack(Seq(100), false, false), ProbeOutcome::Repaired);
+        assert_eq!(p.on_ack(Seq(100), false, false), ProbeOutcome::Pending);
+        assert_eq!(p.on_ack(Seq(101), false, false), ProbeOutcome::Repaired);
         let new = Probe { retransmission: false, ..p };
         assert_eq!(new.on_ack(Seq(100), false, false), ProbeOutcome::NothingLost);
     }

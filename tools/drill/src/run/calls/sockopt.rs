@@ -285,8 +285,8 @@ fn compare(got: &O, value: &Expr, len: &Expr) -> Result<(), Fault> {
         | O::Cork(on)
         | O::QuickAck(on)
         | O::V6Only(on)
-        | O::HeaderIncluded(on) => i64::from(on),
-        O::DontFragment(on) => i64::from(on),
+        | O::HeaderIncluded(on)
+        | O::DontFragment(on) => i64::from(on),
         O::RecvBuffer(n) | O::SendBuffer(n) | O::RecvLowAt(n) => n as i64,
         O::MaxSegment(n) => i64::from(n),
         O::KeepIdle(d) | O::KeepInterval(d) => d.as_secs() as i64,
