@@ -39,10 +39,7 @@ fn a_syn_ack_answers_only_what_was_offered() {
         ("<mss 1000,nop,wscale 3>", "<mss 1460,nop,wscale 7>"),
         ("<mss 1000,nop,nop,sackOK>", "<mss 1460,nop,nop,sackOK>"),
         ("<mss 1000,nop,nop,TS val 5 ecr 0>", "<mss 1460,nop,nop,TS val * ecr 5>"),
-        (
-            "<mss 1000,sackOK,TS val 5 ecr 0,nop,wscale 3>",
-            "<mss 1460,sackOK,TS val * ecr 5,nop,wscale 7>",
-        ),
+        ("<mss 1000,sackOK,TS val 5 ecr 0,nop,wscale 3>", "<mss 1460,sackOK,TS val * ecr 5,nop,wscale 7>"),
         ("<unknown 99,mss 1000>", "<mss 1460>"),
         ("<mss 1000,eol,sackOK>", "<mss 1460>"),
     ] {

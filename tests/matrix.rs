@@ -28,9 +28,7 @@ fn host(who: Who, side: u8, link: Link, buffer: usize) -> Box<dyn Host> {
             let options = vec![SocketOption::RecvBuffer(buffer), SocketOption::SendBuffer(buffer)];
             Box::new(Ours::new(side, link, Profile::linux(), EventFilter::NONE, options))
         }
-        Who::Smoltcp => {
-            Box::new(Smol::new(side, link, buffer, CongestionControl::Cubic))
-        }
+        Who::Smoltcp => Box::new(Smol::new(side, link, buffer, CongestionControl::Cubic)),
     }
 }
 
@@ -53,7 +51,8 @@ fn cell(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize) -> f6
 #[test]
 fn every_transfer_completes_and_ours_is_faster_wherever_there_is_loss() {
     use Who::{Smoltcp as S, Wirestack as W};
-    let mut table = String::from("Mbit/s over 1 Gbit/s; w: wirestack, s: smoltcp 0.14 with CUBIC; sender > receiver\n");
+    let mut table =
+        String::from("Mbit/s over 1 Gbit/s; w: wirestack, s: smoltcp 0.14 with CUBIC; sender > receiver\n");
     let mut slower = Vec::new();
     writeln!(table, " loss  delay     buffer |     w>w     w>s     s>w     s>s").unwrap();
     for loss in LOSS {
