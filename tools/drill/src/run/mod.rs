@@ -64,8 +64,8 @@ pub struct Report {
 
 impl Report {
     fn take(&mut self, notes: sysctl::Notes) {
-        self.notes.extend(notes.unsupported.iter().map(|s| format!("not supported: {s}")));
-        self.notes.extend(notes.ignored.iter().map(|s| format!("ignored: `{s}`")));
+        self.notes.extend(notes.unsupported.into_iter().map(|s| format!("not supported: {s}")));
+        self.notes.extend(notes.ignored.into_iter().map(|s| format!("ignored: `{s}`")));
     }
 }
 
