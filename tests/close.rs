@@ -284,7 +284,8 @@ fn a_fin_beyond_the_window_is_not_taken() {
         d.rx(". 1 ack 2");
         u32::from(seg.win.unwrap())
     };
-    d.rx(&format!("F. 1:{}({window}) ack 2", window + 1));
+    // Its data fills the window and goes on: what is beyond is cut, and the FIN with it.
+    d.rx(&format!("F. 1:{}({}) ack 2", window + 101, window + 100));
     d.take();
     assert_eq!(d.state(), State::Established);
 }

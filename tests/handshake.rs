@@ -86,7 +86,7 @@ fn windows_are_scaled_only_after_the_handshake_and_only_if_both_offer_it() {
 fn a_syn_is_sent_seven_times_in_127_seconds() {
     let mut d = connecting(Setup::default());
     for wait in [1, 2, 4, 8, 16, 32] {
-        d.tx_after(secs(wait), "S 0 win 65535");
+        d.tx_after(secs(wait), "S 0 win 64240");
     }
     let began = d.now;
     d.quiet(secs(65));

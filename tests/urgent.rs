@@ -75,7 +75,6 @@ fn a_newer_mark_replaces_an_older_and_an_older_does_not_come_back() {
     d.take();
     assert_eq!(d.try_recv(1, MsgFlags::OOB), Ok(octet(10)));
     // Backwards, repeated, in what was read: nothing changes.
-    d.rx("U. 11 ack 1 urg 0");
     d.rx_seg(&Seg {
         flags: Seg::parse("U. 1").flags,
         urg: Some(3),

@@ -9,10 +9,29 @@ use crate::ip::Datagram;
 use crate::reason::Drop;
 use crate::tcp::{COOKIE_PRESSURE, HalfOpen, HalfOpenVerdict, Segment, Signals, State};
 use crate::time::Instant;
-use crate::wire::TcpFlags;
+use crate::wire::{Seq, TcpFlags};
 use crate::{ConnId, SocketId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+/// What a SYN for a listener finds of its addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Before {
+    /// Nothing.
+    Listen,
+    /// A connection in TIME-WAIT, which it reopens with this ISS: beyond everything that was used
+    /// (RFC 1122 section 4.2.2.13).
+    TimeWait(Seq),
+}
+
+impl Before {
+    fn state(self) -> State {
+        match self {
+            Self::Listen => State::Listen,
+            Self::TimeWait(_) => State::TimeWait,
+        }
+    }
+}
 
 impl Stack {
     /// A segment for no connection: a listener may want it (RFC 9293 sections 3.10.7.1, 3.10.7.2).
@@ -20,7 +39,7 @@ impl Stack {
         &mut self,
         now: Instant,
         tuple: &Tuple,
-        from: State,
+        before: Before,
         seg: &Segment,
         dg: &Datagram<'_>,
     ) {
@@ -45,10 +64,17 @@ impl Stack {
         if seg.has(TcpFlags::FIN) {
             return env.drop(Drop::TcpBadFlags);
         }
-        self.open_half(now, socket, from, seg, dg);
+        self.open_half(now, socket, before, seg, dg);
     }
 
-    fn open_half(&mut self, now: Instant, socket: SocketId, from: State, seg: &Segment, dg: &Datagram<'_>) {
+    fn open_half(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        before: Before,
+        seg: &Segment,
+        dg: &Datagram<'_>,
+    ) {
         let full = self.half_open.len() >= self.around.config.limits.syn_queue;
         let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return };
         let Some(listener) = self.sockets.get_mut(socket).and_then(|s| s.listener_mut()) else { return };
@@ -57,7 +83,10 @@ impl Stack {
         if listener.queue.len() > listener.backlog || (crowded && !env.config.profile.syn_cookies) {
             return env.drop(Drop::TcpListenBacklog);
         }
-        let record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings, &path);
+        let mut record = HalfOpen::from_syn(&env, socket, seg, dg, &listener.settings, &path);
+        if let Before::TimeWait(iss) = before {
+            record.begin_at(iss);
+        }
         if crowded {
             listener.cookie_at = Some(now);
             env.stats.count.tcp_cookies_out += 1;
@@ -65,7 +94,7 @@ impl Stack {
             return self.send_syn_ack_of(now, &record);
         }
         listener.half_open += 1;
-        record.tell_state(&mut env, from, State::SynReceived);
+        record.tell_state(&mut env, before.state(), State::SynReceived);
         let tuple = Tuple::new(record.local(), record.remote());
         let again = now + record.retransmit_after(&env);
         let wheel = &mut self.wheel;

@@ -3,13 +3,13 @@
 use super::Stack;
 use super::control::Look;
 use super::demux::Flow;
+use super::handshakes::Before;
 use crate::IfaceId;
 use crate::endpoint::Tuple;
 use crate::ip::{Datagram, ErrorKind, Unreachable, protocol};
 use crate::link::Frame;
 use crate::raw;
 use crate::reason::Drop;
-use crate::state::State;
 use crate::tcp::{Header, Segment};
 use crate::time::Instant;
 use crate::udp;
@@ -86,7 +86,7 @@ impl Stack {
             Some(Flow::Connection(id)) => self.segment_for_connection(now, id, &seg, dg),
             Some(Flow::HalfOpen(id)) => self.segment_for_half_open(now, id, &seg, dg),
             Some(Flow::TimeWait(id)) => self.segment_for_time_wait(now, id, &seg, dg),
-            None => self.segment_for_listener(now, &tuple, State::Listen, &seg, dg),
+            None => self.segment_for_listener(now, &tuple, Before::Listen, &seg, dg),
         }
     }
 

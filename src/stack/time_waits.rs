@@ -3,13 +3,14 @@
 use super::connections::share;
 use super::control::Look;
 use super::demux::{Flow, TimeWaitId};
+use super::handshakes::Before;
 use super::{Stack, TimeWaitEntry, TimerKey};
 use crate::ConnId;
 use crate::endpoint::Tuple;
 use crate::event::{Event, TcpEvent, TcpHappening};
 use crate::ip::Datagram;
 use crate::reason::Drop;
-use crate::tcp::{Segment, State, TimeWait, TimeWaitVerdict};
+use crate::tcp::{Segment, TimeWait, TimeWaitVerdict};
 use crate::time::Instant;
 
 impl Stack {
@@ -41,7 +42,7 @@ impl Stack {
                 }
                 env.stats.count.tcp_time_wait_reused += 1;
                 let Some(old) = self.forget_time_wait(id) else { return };
-                self.segment_for_listener(now, &tuple, State::TimeWait, seg, dg);
+                self.segment_for_listener(now, &tuple, Before::TimeWait(old.record.next_iss()), seg, dg);
                 // The listener had no room for it.
                 if self.demux.get(&tuple).is_none() {
                     old.record.tell_end(&mut self.around.env(now), old.conn);
