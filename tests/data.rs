@@ -178,7 +178,7 @@ fn a_timeout_that_timestamps_prove_spurious_is_undone() {
     let sent = d.take();
     assert_eq!(sent.len(), 10);
     let original = sent[0].options.as_ref().unwrap().iter().find_map(|o| match o {
-        bed::segment::Opt::Ts(v, _) => *v,
+        segment::Opt::Ts(v, _) => *v,
         _ => None,
     });
     let sent = d.run(ms(2_000));

@@ -190,6 +190,12 @@ impl Stack {
         self.ip.remove_route(route)
     }
 
+    /// Changes the looks from now on, as a sysctl does. What connections have agreed on stays; sockets
+    /// that exist keep their settings; the range of ephemeral ports stays.
+    pub fn set_profile(&mut self, profile: crate::profile::Profile) {
+        self.around.config.profile = profile;
+    }
+
     /// Changes which diagnostic events [`Self::poll_event`] gives from now on.
     pub fn set_event_filter(&mut self, filter: crate::event::EventFilter) {
         self.around.events.set_filter(filter);

@@ -105,6 +105,8 @@ impl Tcb {
             self.timers.clear(Timer::Persist);
             self.persist_backoff = 0;
             self.rtt.reset_backoff();
+        } else if self.snd.wnd == 0 {
+            self.restart_persist(env);
         }
         if self.snd.wants_room && self.send_room() * 3 >= self.settings.sndbuf / 2 {
             self.snd.wants_room = false;

@@ -96,6 +96,13 @@ impl Tcb {
         }
     }
 
+    /// The interval to the next probe begins with the answer to the last one (Linux).
+    pub(crate) fn restart_persist(&mut self, env: &Env<'_>) {
+        if self.timers.is_armed(Timer::Persist) {
+            self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
+        }
+    }
+
     fn persist_interval(&self, env: &Env<'_>) -> Duration {
         let profile = &env.config.profile;
         let base = self.rtt.base_rto().max(profile.rto_min);
@@ -128,6 +135,7 @@ impl Tcb {
         }
         self.snd.probe = Some(ProbeKind::ZeroWindow);
         self.probes = self.probes.saturating_add(1);
+        // Answered or not, the next one waits longer (RFC 9293 SHLD-30).
         self.persist_backoff = self.persist_backoff.saturating_add(1);
         self.timers.set(Timer::Persist, env.now + self.persist_interval(env));
     }

@@ -237,7 +237,7 @@ impl Host for Ours {
         self.transmit(now);
         // It walks everything there is: after each entry it would cost more than the transfer.
         self.polls += 1;
-        if self.polls % 64 == 0 {
+        if self.polls.is_multiple_of(64) {
             self.stack.check_invariants();
         }
         while let Some(e) = self.stack.poll_event() {

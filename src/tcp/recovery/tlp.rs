@@ -31,11 +31,15 @@ impl Probe {
         if ack.before(self.end) {
             return ProbeOutcome::Pending;
         }
-        if !self.retransmission || dsack || (ack == self.end && duplicate_ack) {
+        if !self.retransmission || dsack {
             return ProbeOutcome::NothingLost;
         }
-        // The ACK may be for the original: only the next one tells.
-        if ack == self.end { ProbeOutcome::Pending } else { ProbeOutcome::Repaired }
+        // An ACK of exactly the tail may be for either copy: only the next ACK tells.
+        match (ack == self.end, duplicate_ack) {
+            (false, _) => ProbeOutcome::Repaired,
+            (true, true) => ProbeOutcome::NothingLost,
+            (true, false) => ProbeOutcome::Pending,
+        }
     }
 }
 

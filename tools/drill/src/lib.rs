@@ -26,6 +26,7 @@
 //! - `1050 > 8080` before the control bits names the ports: so a script may have several connections.
 
 pub mod command;
+pub mod options;
 pub mod run;
 pub mod script;
 pub mod snippet;

@@ -12,7 +12,7 @@ mod expect;
 pub mod flow;
 pub mod host;
 mod ladder;
-mod sysctl;
+pub mod sysctl;
 pub mod world;
 
 use crate::script::{Body, Call, Event, Expected, Packet, Pos, Script, ScriptError, Time, What, constants};
@@ -62,6 +62,13 @@ pub struct Report {
     pub ladder: String,
 }
 
+impl Report {
+    fn take(&mut self, notes: sysctl::Notes) {
+        self.notes.extend(notes.unsupported.into_iter().map(|s| format!("not supported: {s}")));
+        self.notes.extend(notes.ignored.into_iter().map(|s| format!("ignored: `{s}`")));
+    }
+}
+
 /// Lines of the ladder that a failure shows.
 const SHOWN: usize = 40;
 /// A packet that may come at any time is waited for so long, in microseconds: a day.
@@ -92,11 +99,7 @@ pub fn run(script: &Script, options: &RunOptions) -> Result<Report, Box<ScriptEr
         program: Program::default(),
         report: Report::default(),
     };
-    let mut notes_of = |n: sysctl::Notes| {
-        runner.report.notes.extend(n.unsupported.iter().map(|s| format!("not supported: {s}")));
-        runner.report.notes.extend(n.ignored.iter().map(|s| format!("ignored: `{s}`")));
-    };
-    notes_of(notes);
+    runner.report.take(notes);
     runner.report.notes.extend(script.settings.ignored.iter().map(|o| format!("ignored: {o}")));
     match runner.play(options.strict) {
         Ok(()) => {
@@ -285,12 +288,18 @@ impl Runner<'_> {
 
     fn command(&mut self, index: usize, command: &str) {
         // Those before the first event were carried out when the stack was made.
-        let first = self.script.events[..index].iter().all(|e| matches!(e.what, What::Command(_)));
-        if !first && command.contains("sysctl") {
-            self.report.notes.push(format!("not supported once the stack runs: `{}`", command.trim()));
-        } else if !first {
-            self.report.notes.push(format!("ignored: `{}`", command.trim()));
+        if self.script.events[..index].iter().all(|e| matches!(e.what, What::Command(_))) {
+            return;
         }
+        let stack = &mut self.world.host.stack;
+        let (mut profile, mut limits) = (stack.config().profile.clone(), stack.config().limits.clone());
+        let (before, mut notes) = (limits.clone(), sysctl::Notes::default());
+        sysctl::apply(command, &mut profile, &mut limits, &mut notes);
+        if limits != before {
+            notes.unsupported.push(format!("a limit once the stack runs: `{}`", command.trim()));
+        }
+        stack.set_profile(profile);
+        self.report.take(notes);
     }
 
     fn code(&mut self, pos: Pos, code: &str) -> Result<(), Fault> {

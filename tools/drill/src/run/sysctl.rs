@@ -14,6 +14,30 @@ pub struct Notes {
     pub ignored: Vec<String>,
 }
 
+/// The settings below `net.ipv4` that say how TCP looks and behaves.
+pub const NAMES: &[&str] = &[
+    "tcp_timestamps",
+    "tcp_sack",
+    "tcp_window_scaling",
+    "tcp_congestion_control",
+    "tcp_rmem",
+    "tcp_wmem",
+    "tcp_syn_retries",
+    "tcp_synack_retries",
+    "tcp_retries1",
+    "tcp_retries2",
+    "tcp_orphan_retries",
+    "tcp_fin_timeout",
+    "tcp_keepalive_time",
+    "tcp_keepalive_intvl",
+    "tcp_keepalive_probes",
+    "tcp_challenge_ack_limit",
+    "tcp_invalid_ratelimit",
+    "tcp_min_snd_mss",
+    "ip_default_ttl",
+    "ip_local_port_range",
+];
+
 /// Applies what a command sets.
 pub fn apply(command: &str, profile: &mut Profile, limits: &mut Limits, notes: &mut Notes) {
     for line in command.split([';', '\n']).flat_map(|l| l.split("&&")) {
@@ -95,8 +119,9 @@ fn set_or_note(name: &str, value: &str, profile: &mut Profile, limits: &mut Limi
     }
 }
 
-/// `None` if there is no such setting here, or the value has no meaning for it.
-fn set(name: &str, value: &str, p: &mut Profile, l: &mut Limits) -> Option<()> {
+/// Sets one setting by its name below `net.ipv4` or `net.core`. `None` if there is no such setting here,
+/// or the value has no meaning for it.
+pub fn set(name: &str, value: &str, p: &mut Profile, l: &mut Limits) -> Option<()> {
     let number = || value.trim().parse::<u64>().ok();
     let switch = || number().map(|n| n != 0);
     let seconds = || number().map(Duration::from_secs);

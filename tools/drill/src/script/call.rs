@@ -86,7 +86,8 @@ impl Parser<'_> {
             let before = self.offset();
             self.blanks();
             // The time of the next event may begin with "+": only operators on this line count.
-            let Some(op) = operators.iter().find(|op| self.eat(op)) else {
+            let comment = self.peek() == Some(b'/') && matches!(self.peek_at(1), Some(b'/' | b'*'));
+            let Some(op) = operators.iter().find(|op| !comment && self.eat(op)) else {
                 self.rewind(before);
                 return Ok(left);
             };

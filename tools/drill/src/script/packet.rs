@@ -288,7 +288,7 @@ impl Parser<'_> {
             .map(|pair| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok()))
             .collect();
         match octets {
-            Some(o) if digits.len() % 2 == 0 => Ok(Some(o)),
+            Some(o) if digits.len().is_multiple_of(2) => Ok(Some(o)),
             _ => self.fail_at(begin, "expected pairs of hexadecimal digits"),
         }
     }

@@ -3,6 +3,7 @@
 use super::super::world::{Fault, World, fault};
 use super::args::{Args, field, int, is_any, same};
 use super::{Done, Outcome};
+use crate::options::name as option;
 use crate::script::{Expr, ExprKind, constants};
 use std::time::Duration;
 use wirestack::profile::CongestionAlgorithm;
@@ -11,46 +12,8 @@ use wirestack::tcp::State;
 use wirestack::{Errno, SocketId};
 
 const SOCKET: i64 = 1;
-const IP: i64 = 0;
 const TCP: i64 = 6;
-const IPV6: i64 = 41;
 const SECONDS: fn(i64) -> Duration = |n| Duration::from_secs(n.max(0) as u64);
-
-/// The option by its level and number.
-fn option(level: i64, number: i64) -> Option<N> {
-    Some(match (level, number) {
-        (SOCKET, 2) => N::ReuseAddr,
-        (SOCKET, 6) => N::Broadcast,
-        (SOCKET, 7 | 32) => N::SendBuffer,
-        (SOCKET, 8 | 33) => N::RecvBuffer,
-        (SOCKET, 9) => N::KeepAlive,
-        (SOCKET, 10) => N::OobInline,
-        (SOCKET, 13) => N::Linger,
-        (SOCKET, 15) => N::ReusePort,
-        (SOCKET, 18) => N::RecvLowAt,
-        (SOCKET, 20) => N::RecvTimeout,
-        (SOCKET, 21) => N::SendTimeout,
-        (TCP, 1) => N::NoDelay,
-        (TCP, 2) => N::MaxSegment,
-        (TCP, 3) => N::Cork,
-        (TCP, 4) => N::KeepIdle,
-        (TCP, 5) => N::KeepInterval,
-        (TCP, 6) => N::KeepCount,
-        (TCP, 7) => N::SynCount,
-        (TCP, 8) => N::FinWait2,
-        (TCP, 10) => N::WindowClamp,
-        (TCP, 12) => N::QuickAck,
-        (TCP, 13) => N::Congestion,
-        (TCP, 18) => N::UserTimeout,
-        (TCP, 25) => N::NotSentLowAt,
-        (IP, 1) | (IPV6, 67) => N::TrafficClass,
-        (IP, 2) | (IPV6, 16) => N::HopLimit,
-        (IP, 3) => N::HeaderIncluded,
-        (IP, 10) | (IPV6, 23) => N::DontFragment,
-        (IPV6, 26) => N::V6Only,
-        _ => return None,
-    })
-}
 
 fn unsupported<T>(a: &Args<'_>) -> Result<T, Fault> {
     let shown = match &a.get(2)?.kind {
@@ -114,40 +77,7 @@ fn make(name: N, value: &Expr) -> Result<Result<O, Errno>, Fault> {
         let (on, time) = (part(["onoff", "l_onoff"])?, part(["linger", "l_linger"])?);
         return Ok(Ok(O::Linger((on != 0).then(|| SECONDS(time)))));
     }
-    let n = int(value)?;
-    let on = n != 0;
-    let size = n.max(0) as usize;
-    Ok(Ok(match name {
-        N::ReuseAddr => O::ReuseAddr(on),
-        N::ReusePort => O::ReusePort(on),
-        N::KeepAlive => O::KeepAlive(on),
-        N::Broadcast => O::Broadcast(on),
-        N::OobInline => O::OobInline(on),
-        N::RecvBuffer => O::RecvBuffer(size),
-        N::SendBuffer => O::SendBuffer(size),
-        N::RecvLowAt => O::RecvLowAt(size),
-        N::NoDelay => O::NoDelay(on),
-        N::Cork => O::Cork(on),
-        N::QuickAck => O::QuickAck(on),
-        N::MaxSegment => match u16::try_from(n) {
-            Ok(n) => O::MaxSegment(n),
-            Err(_) => return Ok(Err(Errno::EINVAL)),
-        },
-        N::KeepIdle => O::KeepIdle(SECONDS(n)),
-        N::KeepInterval => O::KeepInterval(SECONDS(n)),
-        N::KeepCount => O::KeepCount(size as u32),
-        N::SynCount => O::SynCount(size as u32),
-        N::FinWait2 => O::FinWait2((n >= 0).then(|| SECONDS(n))),
-        N::UserTimeout => O::UserTimeout(Duration::from_millis(n.max(0) as u64)),
-        N::NotSentLowAt => O::NotSentLowAt(n as u32),
-        N::WindowClamp => O::WindowClamp(n as u32),
-        N::TrafficClass => O::TrafficClass(n as u8),
-        N::HopLimit => O::HopLimit(if n == -1 { None } else { Some(n as u8) }),
-        N::V6Only => O::V6Only(on),
-        N::HeaderIncluded => O::HeaderIncluded(on),
-        N::DontFragment => O::DontFragment(n == 2 || n == 1),
-        _ => return Ok(Err(Errno::ENOPROTOOPT)),
-    }))
+    Ok(crate::options::from_number(name, int(value)?))
 }
 
 pub(super) fn get(world: &mut World, a: &Args<'_>) -> Done {
@@ -276,27 +206,10 @@ fn compare(got: &O, value: &Expr, len: &Expr) -> Result<(), Fault> {
             }
             return compare_len(len, 16);
         }
-        O::ReuseAddr(on)
-        | O::ReusePort(on)
-        | O::KeepAlive(on)
-        | O::Broadcast(on)
-        | O::OobInline(on)
-        | O::NoDelay(on)
-        | O::Cork(on)
-        | O::QuickAck(on)
-        | O::V6Only(on)
-        | O::HeaderIncluded(on) => i64::from(on),
-        O::DontFragment(on) => i64::from(on),
-        O::RecvBuffer(n) | O::SendBuffer(n) | O::RecvLowAt(n) => n as i64,
-        O::MaxSegment(n) => i64::from(n),
-        O::KeepIdle(d) | O::KeepInterval(d) => d.as_secs() as i64,
-        O::FinWait2(d) => d.map_or(-1, |d| d.as_secs() as i64),
-        O::UserTimeout(d) => d.as_millis() as i64,
-        O::KeepCount(n) | O::SynCount(n) => i64::from(n),
-        O::NotSentLowAt(n) | O::WindowClamp(n) => i64::from(n as i32),
-        O::TrafficClass(n) => i64::from(n),
-        O::HopLimit(n) => i64::from(n.unwrap_or(64)),
-        _ => return Ok(()),
+        ref other => match crate::options::to_number(other) {
+            Some(n) => n,
+            None => return Ok(()),
+        },
     };
     if !is_any(value) {
         same(value, "the value", number)?;
