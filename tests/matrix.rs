@@ -10,8 +10,8 @@ use smoltcp::socket::tcp::CongestionControl;
 use std::fmt::Write;
 use wirestack::event::EventFilter;
 
-const SIZE: u64 = 1 << 20;
-const SEEDS: u64 = 2;
+const SIZE: u64 = 2 << 20;
+const SEEDS: u64 = 3;
 const LOSS: [&str; 4] = ["0%", "1%", "3%", "10%"];
 const DELAY: [u64; 3] = [0, 10, 50];
 const BUFFER: [usize; 3] = [16 << 10, 256 << 10, 4 << 20];
@@ -42,7 +42,7 @@ fn seconds(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize, se
     transfer(&mut *a, &mut *b, [Task::new(SIZE, 0), Task::new(0, SIZE)], limit).as_secs_f64()
 }
 
-/// The mean of both seeds, in Mbit/s.
+/// The mean of all seeds, in Mbit/s.
 fn cell(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize) -> f64 {
     let took: f64 = (0..SEEDS).map(|seed| seconds(sender, receiver, loss, delay, buffer, seed)).sum();
     (SEEDS * SIZE * 8) as f64 / 1e6 / took

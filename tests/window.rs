@@ -29,8 +29,9 @@ fn a_peer_that_answers_probes_lives_however_long_its_window_is_closed() {
     d.send(1000);
     let mut probes = 0;
     while d.now.since(wirestack::Instant::ZERO) < secs(3600) {
-        d.run(ms(100)).iter().for_each(|_| probes += 1);
-        if probes > 0 {
+        let asked = d.run(ms(100)).len();
+        if asked > 0 {
+            probes += asked;
             d.rx(". 1 ack 1 win 0");
         }
     }

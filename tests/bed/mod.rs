@@ -21,6 +21,7 @@ pub use wirestack::socket::{MsgFlags, Readiness, Shutdown, SocketOption};
 pub use wirestack::tcp::{Cause, State};
 pub use wirestack::{Errno, Profile};
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Milliseconds.
@@ -37,6 +38,17 @@ pub const fn secs(n: u64) -> Duration {
 /// a shifted, repeated or lost piece shows.
 pub fn pattern(offset: u64) -> u8 {
     ((offset % 251) as u8) ^ ((offset / 251 % 241) as u8)
+}
+
+/// After so many octets the pattern begins anew.
+const PERIOD: usize = 251 * 241;
+
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| stream(0, PERIOD + 65_536));
+
+/// At most `len` octets of the stream from `offset` on, ready made: at least 64 KiB if so many are wanted.
+pub fn piece(offset: u64, len: usize) -> &'static [u8] {
+    let at = (offset % PERIOD as u64) as usize;
+    &PATTERN[at..(at + len).min(PATTERN.len())]
 }
 
 /// `len` octets of the stream from `offset` on.

@@ -3,7 +3,7 @@
 //! Each host is polled until nothing happens at this instant; then time goes to the earliest deadline of a stack or of
 //! a device. So an hour of virtual time costs what happens in it.
 
-use super::pattern;
+use super::piece;
 use std::time::Duration;
 use wirestack::device::{Impair, ImpairConfig, Wire, WireEnd, WireOptions};
 use wirestack::event::{Event, EventFilter, TcpHappening};
@@ -53,12 +53,8 @@ impl Task {
     }
 
     /// The next piece to write.
-    pub fn piece(&self, buf: &mut [u8; 16_384]) -> usize {
-        let n = (self.send - self.sent).min(buf.len() as u64) as usize;
-        for (i, b) in buf[..n].iter_mut().enumerate() {
-            *b = pattern(self.sent + i as u64);
-        }
-        n
+    pub fn piece(&self) -> &'static [u8] {
+        piece(self.sent, (self.send - self.sent).min(65_536) as usize)
     }
 
     pub fn wrote(&mut self, n: usize) {
@@ -83,10 +79,8 @@ impl Task {
     }
 
     pub fn read(&mut self, bytes: &[u8]) {
-        for (i, &b) in bytes.iter().enumerate() {
-            let at = self.received + i as u64;
-            assert_eq!(b, pattern(at), "octet {at} of the stream is wrong");
-        }
+        let at = self.received;
+        assert!(bytes == piece(at, bytes.len()), "{} octets at {at} are not the stream's", bytes.len());
         self.received += bytes.len() as u64;
         assert!(self.received <= self.recv, "more octets than were sent");
     }
@@ -184,8 +178,7 @@ impl Ours {
         let Some(id) = self.socket else { return false };
         let mut any = false;
         while !self.task.all_written() {
-            let n = self.task.piece(&mut self.buf);
-            match self.stack.send(now, id, &self.buf[..n], MsgFlags::empty()) {
+            match self.stack.send(now, id, self.task.piece(), MsgFlags::empty()) {
                 Ok(n) => self.task.wrote(n),
                 Err(Errno::EAGAIN) => break,
                 Err(e) => panic!("send: {e}: {}", self.describe()),

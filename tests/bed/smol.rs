@@ -96,8 +96,7 @@ impl Smol {
         let s = self.sockets.get_mut::<Socket<'_>>(self.tcp);
         let mut any = false;
         while s.can_send() && !task.all_written() {
-            let n = task.piece(buf);
-            task.wrote(s.send_slice(&buf[..n]).unwrap());
+            task.wrote(s.send_slice(task.piece()).unwrap());
             any = true;
         }
         while task.end_at.is_none() {
