@@ -15,7 +15,7 @@ use wirestack::device::derive_mac;
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub values: Vec<(&'static str, f64)>,
-    pub troubles: Vec<String>,
+    pub troubles: Vec<(String, u64)>,
 }
 
 impl Outcome {

@@ -225,13 +225,13 @@ impl<D: Device> Direct<D> {
     }
 
     /// What went wrong on the way: a healthy run has nothing to tell.
-    pub fn troubles(&self) -> Vec<String> {
+    pub fn troubles(&self) -> Vec<(String, u64)> {
         troubles(&self.stack)
     }
 }
 
 /// Retransmissions, timeouts and drops of a stack.
-pub fn troubles(stack: &Stack) -> Vec<String> {
+pub fn troubles(stack: &Stack) -> Vec<(String, u64)> {
     let c = &stack.stats().count;
     let counters = [
         ("retransmitted", c.tcp_retrans_segs),
@@ -240,8 +240,8 @@ pub fn troubles(stack: &Stack) -> Vec<String> {
         ("out of order", c.tcp_ofo_queued),
         ("zero-window probes", c.tcp_zero_window_probes),
     ];
-    let counters = counters.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {n}"));
+    let counters = counters.iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_string(), *n));
     // Multicast that the kernel sends on a new interface is nobody's trouble.
     let drops = stack.stats().drops().filter(|(reason, _)| *reason != wirestack::reason::Drop::IpNotForUs);
-    counters.chain(drops.map(|(reason, n)| format!("{reason} {n}"))).collect()
+    counters.chain(drops.map(|(reason, n)| (reason.to_string(), n))).collect()
 }

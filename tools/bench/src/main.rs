@@ -103,7 +103,7 @@ fn run(o: &Options) -> io::Result<()> {
             match outcome {
                 Ok(Ok(outcome)) => {
                     outcome.values.into_iter().for_each(|(metric, value)| row.add(metric, value));
-                    outcome.troubles.into_iter().for_each(|t| *row.troubles.entry(t).or_default() += 1);
+                    outcome.troubles.into_iter().for_each(|(t, n)| *row.troubles.entry(t).or_default() += n);
                 }
                 Ok(Err(e)) => *row.troubles.entry(format!("failed: {e}")).or_default() += 1,
                 Err(panic) => std::panic::resume_unwind(panic),

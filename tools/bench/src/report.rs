@@ -10,8 +10,8 @@ pub struct Row {
     pub cell: String,
     /// By metric, in the order of their first appearance.
     pub metrics: Vec<(&'static str, Vec<f64>)>,
-    /// What went wrong, with the number of runs in which it did.
-    pub troubles: BTreeMap<String, usize>,
+    /// What went wrong, and how often in all runs together.
+    pub troubles: BTreeMap<String, u64>,
     /// Per cent of the machine that others used, in each run.
     pub foreign: Vec<f64>,
 }
@@ -40,7 +40,7 @@ pub fn markdown(machine: &str, rows: &[Row]) -> String {
     out += "| cell | metric | median | min..max | runs | others' CPU % | troubles |\n|---|---|--:|--:|--:|--:|---|\n";
     for row in rows {
         let (_, _, foreign) = summary(&row.foreign);
-        let troubles: Vec<String> = row.troubles.iter().map(|(t, n)| format!("{t} ({n}x)")).collect();
+        let troubles: Vec<String> = row.troubles.iter().map(|(t, n)| format!("{t} {n}")).collect();
         for (metric, values) in &row.metrics {
             let (median, min, max) = summary(values);
             let _ = writeln!(
