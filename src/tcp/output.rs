@@ -174,9 +174,15 @@ impl Tcb {
         }
         let mss = self.payload_mss();
         let fin = u32::from(lost.mark.contains(Mark::FIN));
-        let max = room.saturating_mul(mss).min(MAX_SUPER / mss * mss);
+        let max = room.saturating_mul(mss).min(self.largest(mss));
         let len = (lost.octets() - fin).min(max);
         Some(Plan { cause: Some(lost.cause), ..self.plan_payload(lost.seq, len as usize, mss) })
+    }
+
+    /// Octets of the largest super-segment. One with an urgent pointer is not cut: whoever cuts it would
+    /// put the same pointer in each segment, and the urgent octet would be another one in each.
+    fn largest(&self, mss: u32) -> u32 {
+        if self.snd.urgent.up.is_some() { mss } else { MAX_SUPER / mss * mss }
     }
 
     /// New data, and the FIN behind it.
@@ -193,7 +199,7 @@ impl Tcb {
         let mss = self.payload_mss();
         let window = (self.snd.una + self.snd.wnd).offset_from(self.snd.nxt).max(0) as u32;
         let segments = self.window.cwnd.saturating_sub(self.board.in_flight());
-        let largest = if self.snd.urgent.up.is_some() { mss } else { MAX_SUPER / mss * mss };
+        let largest = self.largest(mss);
         let by_cwnd = segments.saturating_mul(mss);
         let limit = window.min(by_cwnd).min(largest);
         if by_cwnd < unsent.min(window) {

@@ -75,10 +75,10 @@ pub fn frame(caps: &Capabilities, frame: &TxFrame<'_>) -> Option<Seen> {
     if parsed.is_ip_payload_fragmented() {
         return None;
     }
-    transport(src, dst, &parsed)
+    transport(src, dst, &parsed, frame.offload.gso.is_some())
 }
 
-fn transport(src: IpAddr, dst: IpAddr, parsed: &SlicedPacket<'_>) -> Option<Seen> {
+fn transport(src: IpAddr, dst: IpAddr, parsed: &SlicedPacket<'_>, cut: bool) -> Option<Seen> {
     let good = |protocol: u8, bytes: &[u8]| {
         let pseudo = packet::pseudo_sum(src, dst, protocol, bytes.len());
         assert_eq!(packet::sum(pseudo, bytes), 0xffff, "checksum of protocol {protocol}");
@@ -91,6 +91,8 @@ fn transport(src: IpAddr, dst: IpAddr, parsed: &SlicedPacket<'_>) -> Option<Seen
                 Ok(_) => None,
                 Err(e) => panic!("options that cannot be read: {e}"),
             });
+            // Each segment that it is cut into would have the pointer, from a sequence number of its own.
+            assert!(!(cut && t.urg()), "a super-segment with an urgent pointer");
             let control = u32::from(t.syn()) + u32::from(t.fin());
             let seq = t.sequence_number();
             Some(Seen {

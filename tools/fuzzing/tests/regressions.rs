@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use wirestack::Instant;
+use wirestack::socket::MsgFlags;
 use wirestack::tcp::State;
 use wirestack_fuzzing::packet::{ACK, FIN, SYN};
 use wirestack_fuzzing::stage::{Setting, Stage};
@@ -87,4 +88,23 @@ fn a_syn_with_a_fin_in_syn_sent_led_to_close_wait_with_our_syn_not_acknowledged(
     let there = stage.stack.sockets();
     assert!(there.iter().any(|s| s.state == State::SynReceived), "{there:?}");
     assert!(there.iter().all(|s| s.state != State::CloseWait));
+}
+
+/// The check of every frame that is sent says it: `check::frame`.
+#[test]
+fn the_urgent_pointer_of_a_retransmitted_super_segment_stood_in_each_of_its_segments() {
+    let mut stage = stage(13);
+    let socket = *stage.sockets.last().unwrap();
+    stage.segment(0, |_| {});
+    stage.step();
+    stage.stack.send(stage.now, socket, b"!", MsgFlags::OOB).unwrap();
+    stage.step();
+    stage.pass(Duration::from_secs(2));
+    let una = stage.peers[0].una;
+    let before = stage.stack.stats().count.tcp_retrans_segs;
+    for acked in [1448, 2896] {
+        stage.segment(0, |t| t.ack = una.wrapping_add(acked));
+        stage.step();
+    }
+    assert!(stage.stack.stats().count.tcp_retrans_segs >= before + 2);
 }
