@@ -8,10 +8,10 @@ use bed::smol::Smol;
 use bed::*;
 use smoltcp::socket::tcp::CongestionControl;
 use std::fmt::Write;
-use std::time::Duration;
 use wirestack::event::EventFilter;
 
-const SIZE: u64 = 2 << 20;
+const SIZE: u64 = 1 << 20;
+const SEEDS: u64 = 2;
 const LOSS: [&str; 4] = ["0%", "1%", "3%", "10%"];
 const DELAY: [u64; 3] = [0, 10, 50];
 const BUFFER: [usize; 3] = [16 << 10, 256 << 10, 4 << 20];
@@ -28,83 +28,51 @@ fn host(who: Who, side: u8, link: Link, buffer: usize) -> Box<dyn Host> {
             let options = vec![SocketOption::RecvBuffer(buffer), SocketOption::SendBuffer(buffer)];
             Box::new(Ours::new(side, link, Profile::linux(), EventFilter::NONE, options))
         }
-        Who::Smoltcp => {
-            let cc = match std::env::var("CC").as_deref() {
-                Ok("none") => CongestionControl::None,
-                Ok("reno") => CongestionControl::Reno,
-                _ => CongestionControl::Cubic,
-            };
-            Box::new(Smol::new(side, link, buffer, cc))
-        }
+        Who::Smoltcp => Box::new(Smol::new(side, link, buffer, CongestionControl::Cubic)),
     }
 }
 
-fn goodput(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize, seed: u64) -> (f64, Duration) {
+/// How long a transfer takes in virtual time. smoltcp does not take its RTO back after a timeout until it has another
+/// sample, so that at 10 % loss it needs hours for what takes us seconds.
+fn seconds(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize, seed: u64) -> f64 {
     let impair = format!("loss={loss},delay={delay}ms,rate=1gbit,queue=100000");
     let [x, y] = links(&impair, seed, PLAIN);
     let (mut a, mut b) = (host(sender, 0, x, buffer), host(receiver, 1, y, buffer));
-    let tasks = [Task::new(SIZE, 0), Task::new(0, SIZE)];
-    let took = transfer(&mut *a, &mut *b, tasks, secs(30 * 86_400));
-    (SIZE as f64 * 8.0 / 1e6 / took.as_secs_f64(), took)
+    let limit = if sender == Who::Wirestack { secs(600) } else { secs(30 * 86_400) };
+    transfer(&mut *a, &mut *b, [Task::new(SIZE, 0), Task::new(0, SIZE)], limit).as_secs_f64()
+}
+
+/// The mean of both seeds, in Mbit/s.
+fn cell(sender: Who, receiver: Who, loss: &str, delay: u64, buffer: usize) -> f64 {
+    let took: f64 = (0..SEEDS).map(|seed| seconds(sender, receiver, loss, delay, buffer, seed)).sum();
+    (SEEDS * SIZE * 8) as f64 / 1e6 / took
 }
 
 #[test]
-fn the_matrix() {
+fn every_transfer_completes_and_ours_is_faster_wherever_there_is_loss() {
     use Who::{Smoltcp as S, Wirestack as W};
-    let mut table = String::new();
+    let mut table =
+        String::from("Mbit/s over 1 Gbit/s; w: wirestack, s: smoltcp 0.14 with CUBIC; sender > receiver\n");
     let mut slower = Vec::new();
-    writeln!(
-        table,
-        "{:>5} {:>6} {:>9} | {:>8} {:>8} {:>8} {:>8}",
-        "loss", "delay", "buffer", "w>w", "w>s", "s>w", "s>s"
-    )
-    .unwrap();
+    writeln!(table, " loss  delay     buffer |     w>w     w>s     s>w     s>s").unwrap();
     for loss in LOSS {
         for delay in DELAY {
             for buffer in BUFFER {
-                let mut row = Vec::new();
-                for (a, b) in [(W, W), (W, S), (S, W), (S, S)] {
-                    let seeds = 3;
-                    let total: f64 =
-                        (0..seeds).map(|s| goodput(a, b, loss, delay, buffer, s).1.as_secs_f64()).sum();
-                    row.push(SIZE as f64 * 8.0 / 1e6 / (total / seeds as f64));
-                }
+                let [ww, ws, sw, ss] =
+                    [(W, W), (W, S), (S, W), (S, S)].map(|(a, b)| cell(a, b, loss, delay, buffer));
+                let kib = buffer >> 10;
                 writeln!(
                     table,
-                    "{loss:>5} {delay:>4}ms {:>6}KiB | {:>8.2} {:>8.2} {:>8.2} {:>8.2}",
-                    buffer >> 10,
-                    row[0],
-                    row[1],
-                    row[2],
-                    row[3]
+                    "{loss:>5} {delay:>3} ms {kib:>6} KiB | {ww:>7.2} {ws:>7.2} {sw:>7.2} {ss:>7.2}"
                 )
                 .unwrap();
-                if loss != "0%" && row[0] <= row[3] {
-                    slower.push(format!("{loss} {delay} ms {buffer}"));
+                if loss != "0%" && ww <= ss {
+                    slower.push(format!("{loss} loss, {delay} ms, {kib} KiB: {ww:.3} and {ss:.3} Mbit/s"));
                 }
             }
         }
     }
     println!("{table}");
     assert!(slower.is_empty(), "slower than smoltcp: {slower:#?}");
-}
-
-#[test]
-#[ignore]
-fn trace() {
-    let impair = std::env::var("IMPAIR").unwrap_or("loss=0%,delay=0ms,rate=1gbit,queue=100000".into());
-    let buffer = std::env::var("BUF").map_or(16 << 10, |b| b.parse::<usize>().unwrap() << 10);
-    let n = std::env::var("N").map_or(2 << 20, |b| b.parse::<u64>().unwrap() << 10);
-    let options = [SocketOption::RecvBuffer(buffer), SocketOption::SendBuffer(buffer)];
-    let mut p = pair::Pair::new(
-        &impair,
-        std::env::var("SEED").map_or(0, |s| s.parse().unwrap()),
-        EventFilter { drops: true, ..EventFilter::ALL },
-        &options,
-    );
-    let took = p.transfer(n, 0, secs(36000));
-    for (at, e) in &p.a.events {
-        println!("{at} {e:?}");
-    }
-    println!("{took:?} {:?}", p.a.stack.stats());
+    insta::assert_snapshot!("matrix", table);
 }

@@ -286,7 +286,10 @@ fn the_manual_shows_the_table() {
         std::fs::write(path, &drawn).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(written == drawn, "{path} is not what the table draws: run with UPDATE_MANUAL=1 and look at the change");
+    assert!(
+        written == drawn,
+        "{path} is not what the table draws: run with UPDATE_MANUAL=1 and look at the change"
+    );
 }
 
 #[test]

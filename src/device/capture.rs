@@ -194,7 +194,7 @@ impl<W: Write> File<W> {
             self.write(now, direction, &parts[..pieces.len() + 2]);
         } else {
             let mut whole = pieces.concat();
-            segment::complete(&mut whole, c);
+            crate::link::offload::complete_checksum(&mut whole, c);
             self.write(now, direction, &[&whole]);
         }
     }

@@ -1,7 +1,7 @@
 //! Cutting super-segments and completing checksums, where a device needs frames as a wire would
 //! carry them: impairments that count packets, captures, UDP super-frames of the kernel.
 
-use crate::link::{Gso, GsoKind, Medium, PartialChecksum};
+use crate::link::{Frame, Gso, GsoKind, Medium, PartialChecksum, RxChecksum, RxOffload, offload};
 use crate::wire::checksum::{Sum, checksum};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::vec::Vec;
@@ -162,56 +162,27 @@ pub(super) fn completed<'a>(pieces: impl Iterator<Item = &'a [u8]>, c: PartialCh
     finish(s, usize::from(c.offset))
 }
 
-/// Completes a partial checksum in place. A field outside the frame is left alone.
-pub(super) fn complete(frame: &mut [u8], c: PartialChecksum) {
-    let field = usize::from(c.start) + usize::from(c.offset);
-    if field + 2 <= frame.len() {
-        let sum = completed(core::iter::once(&*frame), c);
-        frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
-    }
-}
-
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
-const CWR: u8 = 0x80;
-
 /// Cuts a TCP super-segment into the frames that a wire would carry, each with right lengths and
 /// checksums, and hands them to `each` in order. Returns how many; 0 if it is not a TCP segment.
 ///
 /// The cut is the one of hardware: sequence numbers and IPv4 identifications count up, FIN and PSH
-/// stand on the last only, CWR on the first only if `gso.ecn`.
+/// stand on the last only, CWR on the first only. `link::offload` makes it.
 pub(super) fn tcp(frame: &[u8], medium: Medium, gso: Gso, mut each: impl FnMut(&[u8])) -> usize {
     let Some(l) = Layout::of(frame, medium) else { return 0 };
     let right_kind = l.v6 == (gso.kind == GsoKind::Tcp6);
-    let (Some(addresses), Some(h)) = (l.addresses(frame), frame.get(l.transport..l.transport + 20)) else {
-        return 0;
-    };
+    let Some(h) = frame.get(l.transport..l.transport + 20) else { return 0 };
     let headers = l.transport + usize::from(h[12] >> 4) * 4;
     if l.protocol != TCP || l.fragment || !right_kind || headers < l.transport + 20 || headers > l.end {
         return 0;
     }
-    let seq = u32::from_be_bytes([h[4], h[5], h[6], h[7]]);
-    let size = usize::from(gso.size.max(1));
-    let payload = &frame[headers..l.end];
-    let count = payload.len().div_ceil(size).max(1);
-    let mut out = Vec::with_capacity(headers + size.min(payload.len()));
-    for i in 0..count {
-        let part = &payload[i * size..payload.len().min((i + 1) * size)];
-        out.clear();
-        out.extend_from_slice(&frame[..headers]);
-        out.extend_from_slice(part);
-        l.fix_ip(&mut out, i as u16);
-        let t = &mut out[l.transport..];
-        t[4..8].copy_from_slice(&seq.wrapping_add((i * size) as u32).to_be_bytes());
-        if i + 1 < count {
-            t[13] &= !(FIN | PSH);
-        }
-        if i > 0 && gso.ecn {
-            t[13] &= !CWR;
-        }
-        l.fix_transport(&mut out, addresses, l.transport + 16);
+    let whole = Frame::borrowed(frame, RxOffload { checksum: RxChecksum::Verified, gso: Some(gso) });
+    let (mut out, mut count) = (Vec::new(), 0);
+    offload::on_the_wire(&whole, medium, &mut |segment| {
+        out.resize(segment.len(), 0);
+        segment.copy_to(&mut out);
         each(&out);
-    }
+        count += 1;
+    });
     count
 }
 

@@ -1,15 +1,16 @@
 //! The way in: a frame to its packet, a packet to its protocol, a segment to its connection.
 
 use super::Stack;
+use super::control::Look;
 use super::demux::Flow;
+use super::handshakes::Before;
 use crate::IfaceId;
 use crate::endpoint::Tuple;
-use crate::ip::{Datagram, ErrorKind, Outgoing, Unreachable, protocol};
+use crate::ip::{Datagram, ErrorKind, Unreachable, protocol};
 use crate::link::Frame;
 use crate::raw;
 use crate::reason::Drop;
-use crate::state::State;
-use crate::tcp::{CHECKSUM_OFFSET, Header, Segment};
+use crate::tcp::{Header, Segment};
 use crate::time::Instant;
 use crate::udp;
 use crate::wire::{Seq, TcpFlags};
@@ -85,7 +86,7 @@ impl Stack {
             Some(Flow::Connection(id)) => self.segment_for_connection(now, id, &seg, dg),
             Some(Flow::HalfOpen(id)) => self.segment_for_half_open(now, id, &seg, dg),
             Some(Flow::TimeWait(id)) => self.segment_for_time_wait(now, id, &seg, dg),
-            None => self.segment_for_listener(now, &tuple, State::Listen, &seg, dg),
+            None => self.segment_for_listener(now, &tuple, Before::Listen, &seg, dg),
         }
     }
 
@@ -120,36 +121,8 @@ impl Stack {
         };
         let header =
             Header { src_port: seg.dst_port, dst_port: seg.src_port, seq, ack, flags, window: 0, urgent: 0 };
-        self.send_reply(now, dg, |_, out| header.write(&[], out));
+        self.send_control(now, dg.dst, dg.src, Look::default(), |_, _, out| header.write(&[], out));
         self.around.stats.count.tcp_rst_out += 1;
-    }
-
-    /// Sends a segment without payload back to where `dg` came from.
-    pub(super) fn send_reply(
-        &mut self,
-        now: Instant,
-        dg: &Datagram<'_>,
-        write: impl FnOnce(&mut crate::env::Env<'_>, &mut [u8; 60]) -> usize,
-    ) {
-        let Ok(path) = self.ip.path(Some(dg.dst), dg.src, None) else { return };
-        let mut env = self.around.env(now);
-        let mut out = [0; 60];
-        let len = write(&mut env, &mut out);
-        let packet = Outgoing {
-            path: &path,
-            src: dg.dst,
-            dst: dg.src,
-            protocol: protocol::TCP,
-            hop_limit: env.config.profile.hop_limit,
-            traffic_class: 0,
-            dont_fragment: true,
-            header: &out[..len],
-            payload: &[],
-            checksum_offset: Some(CHECKSUM_OFFSET),
-            gso_size: None,
-        };
-        // A full queue drops the answer, as a full device queue would; it is counted there.
-        let _ = self.ip.enqueue(&mut env, &packet);
     }
 }
 

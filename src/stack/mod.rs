@@ -10,15 +10,18 @@
 //! ```
 //!
 //! Read in this order: this file (what it owns), `input` (a frame on its way in), `transmit` (on the
-//! way out), `connections` (their life from SYN to TIME-WAIT), `timeouts`; then the tables: [`demux`],
+//! way out), `connections` with `handshakes` before and `time_waits` after (their life), `timeouts`; then the tables: [`demux`],
 //! [`ports`], [`wheel`], `table` (what a socket is). The socket calls stand one layer up, in [`crate::socket`].
 
 mod connections;
+mod control;
 pub mod demux;
 mod errors;
+mod handshakes;
 mod input;
 pub mod ports;
 pub(crate) mod table;
+mod time_waits;
 mod timeouts;
 mod transmit;
 pub mod wheel;
@@ -328,6 +331,8 @@ impl Stack {
             };
             assert!(there, "{tuple} leads nowhere");
         }
+        let most = 2 * self.around.config.limits.time_wait + 17;
+        assert!(self.time_wait_order.len() <= most, "the order of TIME-WAIT records is never cleared");
         let queued = self.conns.values().filter(|c| c.queued).count();
         assert!(self.ready.len() >= queued, "a connection waits to send and is not listed");
     }

@@ -49,7 +49,9 @@ impl Tcb {
             rtt: None,
             echo: seg.options.timestamps.filter(|_| self.ts_ok).map(|t| t.echo),
         };
+        outcome.delivery.echo_ms = self.echo_time(env, outcome.echo);
         if self.board.is_empty() {
+            self.late_report(env, seg, &mut outcome);
             self.after_ack(env, window_before);
             return;
         }
@@ -79,6 +81,21 @@ impl Tcb {
         }
         self.schedule_probe(env);
         self.after_ack(env, window_before);
+    }
+
+    /// Nothing is in flight, and yet an ACK can tell that what was sent twice arrived twice.
+    fn late_report(&mut self, env: &mut Env<'_>, seg: &Segment, outcome: &mut AckOutcome) {
+        outcome.dsack = self.process_sack(env, seg, &mut outcome.delivery);
+        outcome.duplicate = seg.ack == self.snd.una && seg.seq_len() == 0;
+        if outcome.dsack.is_some() || self.recovery.probe.is_some() {
+            self.respond(env, outcome);
+        }
+    }
+
+    /// When the segment was sent whose timestamp is echoed, in the milliseconds of [`Instant`].
+    fn echo_time(&self, env: &Env<'_>, echo: Option<u32>) -> Option<u64> {
+        let ago = self.ts_now(env.now).wrapping_sub(echo.filter(|&e| e != 0)?);
+        env.now.as_millis().checked_sub(u64::from(ago)).filter(|_| ago < 1 << 31)
     }
 
     /// What follows any ACK: persist if there is unsent data and no window, room for the application,

@@ -90,6 +90,12 @@ impl AckPolicy {
         self.delay(profile)
     }
 
+    /// How long data may wait for an answer to ride on, zero before any data came: what is sent then
+    /// answers nothing.
+    pub(crate) fn learned_delay(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::ZERO)
+    }
+
     fn delay(&self, profile: &Profile) -> Duration {
         self.timeout
             .unwrap_or(profile.delayed_ack_min)

@@ -14,7 +14,7 @@ impl Tcb {
     pub(crate) fn handle_timers(&mut self, env: &mut Env<'_>) {
         while let Some(timer) = self.timers.pop_expired(env.now) {
             let attempt = match timer {
-                Timer::Persist => u32::from(self.probes),
+                Timer::Persist => u32::from(self.persist_backoff),
                 Timer::KeepAlive => self.keepalive.probes,
                 _ => u32::from(self.rtt.backoff()),
             };
@@ -110,7 +110,9 @@ impl Tcb {
     }
 
     /// A probe every interval, doubling. A peer that answers lives, however long its window stays
-    /// closed (MUST-37); one that does not is given up like one that does not acknowledge data.
+    /// closed (MUST-37), unless there is no application left: then a peer that answers and never takes
+    /// anything could hold our memory for ever (Linux: tcp_probe_timer). One that does not answer is
+    /// given up like one that does not acknowledge data.
     fn on_persist_timer(&mut self, env: &mut Env<'_>) {
         if self.unsent() == 0 || !self.board.is_empty() {
             return;
@@ -119,7 +121,13 @@ impl Tcb {
         let retries = if self.orphan { profile.orphan_retries } else { profile.retries2 };
         let silent = env.now.since(self.rcv.last_at);
         let user = self.settings.user_timeout;
-        if u32::from(self.probes) >= retries || (user > Duration::ZERO && self.probes > 0 && silent >= user) {
+        let forgotten = self.orphan
+            && u32::from(self.persist_backoff) >= retries
+            && self.persist_interval(env) >= profile.rto_max;
+        if forgotten
+            || u32::from(self.probes) >= retries
+            || (user > Duration::ZERO && self.probes > 0 && silent >= user)
+        {
             env.stats.count.tcp_timeouts += 1;
             let error = self.soft_error.unwrap_or(Errno::ETIMEDOUT);
             self.fail(env, error);

@@ -162,6 +162,11 @@ impl HalfOpen {
         })
     }
 
+    /// Another ISS than the clock and the hash give.
+    pub fn begin_at(&mut self, iss: Seq) {
+        self.iss = iss;
+    }
+
     /// Our address and port.
     pub fn local(&self) -> SocketAddr {
         SocketAddr::new(self.local.0, self.local.1)

@@ -56,11 +56,14 @@ impl Tcb {
             self.rcv.ack.now();
             self.established(env, Cause::RcvSynAck);
         } else {
-            // Simultaneous open: our SYN goes out again, with an ACK.
+            // Simultaneous open: our SYN goes out again, with an ACK. Data and a FIN that came along wait
+            // for ESTABLISHED: they are left to be sent again, as in Linux. (A FIN taken here would lead
+            // to CLOSE-WAIT with our SYN not acknowledged.)
             self.snd.syn_due = true;
             self.go(env, Cause::RcvSyn);
+            return Ok(());
         }
-        // Data and FIN that came with the SYN.
+        // Data and FIN that came with the SYN-ACK.
         if seg.payload_len > 0 || seg.has(TcpFlags::FIN) {
             self.rcv.edge = self.rcv.nxt + self.window_allowed();
             self.on_urgent_pointer(seg);

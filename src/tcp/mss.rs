@@ -41,9 +41,10 @@ impl Tcb {
 
     /// The largest segment to send now: the MSS, but never more than half of the largest window that
     /// the peer ever offered, or a peer with a small window would wait for us for ever
-    /// (RFC 9293 section 3.8.6.2.1).
+    /// (RFC 9293 section 3.8.6.2.1). A tiny window is filled at once (Linux: tcp_bound_to_half_wnd).
     pub(crate) fn segment_size(&self) -> u32 {
-        let half = self.snd.max_wnd / 2;
-        if self.snd.max_wnd > 0 && half < self.snd.mss { half.max(1) } else { self.snd.mss }
+        let most = self.snd.max_wnd;
+        let cut = if most > u32::from(default_for(true)) { most / 2 } else { most };
+        if cut > 0 { cut.min(self.snd.mss) } else { self.snd.mss }
     }
 }

@@ -405,7 +405,12 @@ impl Tcb {
         }
         self.commit_probe(env, plan);
         let rto = self.rtt.rto(&env.config.profile);
-        if !self.timers.is_armed(Timer::Retransmit) || plan.probe == Some(ProbeKind::TailLoss) {
+        // The first unacknowledged segment begins its round trip anew: without this a recovery with a
+        // round trip above the least RTO would time out in the middle (RFC 6675 section 6; Linux,
+        // tcp_xmit_retransmit_queue).
+        let oldest_again = plan.seq == self.snd.una && plan.cause.is_some();
+        if !self.timers.is_armed(Timer::Retransmit) || plan.probe == Some(ProbeKind::TailLoss) || oldest_again
+        {
             self.timers.set(Timer::Retransmit, env.now + rto);
         }
         if plan.probe.is_none() {
@@ -451,7 +456,7 @@ impl Tcb {
             self.timers.clear(Timer::Cork);
         }
         // A FIN alone answers nothing (Linux: tcp_event_data_sent is for data).
-        if plan.len > 0 && env.now.since(self.rcv.last_data_at) < env.config.profile.delayed_ack_min {
+        if plan.len > 0 && env.now.since(self.rcv.last_data_at) < self.rcv.ack.learned_delay() {
             self.rcv.ack.interactive();
         }
         if self.recovery.phase.shrinks() {

@@ -332,7 +332,6 @@ impl Tcb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 

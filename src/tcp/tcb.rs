@@ -190,7 +190,7 @@ pub struct Tcb {
     pub keepalive: KeepAlive,
     /// Unanswered zero-window probes in a row.
     pub probes: u8,
-    /// Zero-window probes since the window closed: how long the next one waits.
+    /// Zero-window probes since the window closed, answered or not: their interval doubles with each.
     pub persist_backoff: u8,
     /// Retransmissions of the SYN so far.
     pub syn_retries: u8,
@@ -411,6 +411,14 @@ impl Tcb {
         if self.state == State::Closed {
             return;
         }
+        let end = self.queue_end() + u32::from(self.fin_sent());
+        assert!(
+            s.nxt.at_or_before(end),
+            "{}: snd.nxt {} beyond what there is to send, {end}: {s:?}",
+            self.state,
+            s.nxt
+        );
+        assert!(self.recv_window() <= 1 << 30, "a window of {}", self.recv_window());
         self.board.check_invariants(self.sack_ok);
         if let (Some(a), Some(b)) = (self.board.front(), self.board.back()) {
             assert_eq!(a.seq, s.una, "scoreboard starts elsewhere");

@@ -425,8 +425,11 @@ impl Dialogue {
         self.stack
             .sockets()
             .iter()
-            .find(|l| l.local == self.local && l.remote == self.peer)
-            .map_or(State::Closed, |l| l.state)
+            .filter(|l| l.local == self.local && l.remote == self.peer)
+            .map(|l| l.state)
+            // A socket whose connection is in TIME-WAIT has none any more: the record stands beside it.
+            .find(|&s| s != State::Closed)
+            .unwrap_or(State::Closed)
     }
 
     #[track_caller]

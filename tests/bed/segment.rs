@@ -272,11 +272,11 @@ impl Seg {
         let has = |f| self.flags.contains(f);
         let when = |b, yes, f: fn(_) -> _| if yes { f(b) } else { b };
         b = when(b, has(TcpFlags::SYN), |b: etherparse::PacketBuilderStep<etherparse::TcpHeader>| b.syn());
-        b = when(b, has(TcpFlags::FIN), |b| b.fin());
-        b = when(b, has(TcpFlags::RST), |b| b.rst());
-        b = when(b, has(TcpFlags::PSH), |b| b.psh());
-        b = when(b, has(TcpFlags::ECE), |b| b.ece());
-        b = when(b, has(TcpFlags::CWR), |b| b.cwr());
+        b = when(b, has(TcpFlags::FIN), etherparse::PacketBuilderStep::fin);
+        b = when(b, has(TcpFlags::RST), etherparse::PacketBuilderStep::rst);
+        b = when(b, has(TcpFlags::PSH), etherparse::PacketBuilderStep::psh);
+        b = when(b, has(TcpFlags::ECE), etherparse::PacketBuilderStep::ece);
+        b = when(b, has(TcpFlags::CWR), etherparse::PacketBuilderStep::cwr);
         if has(TcpFlags::ACK) {
             b = b.ack(self.ack.unwrap_or(0).wrapping_add(flight.peer_iss));
         }

@@ -2,7 +2,7 @@
 
 use super::config::{Impairment, Probability, QueueLimit, Reorder};
 use crate::buf::Chunk;
-use crate::device::segment::{self, Layout};
+use crate::device::segment::Layout;
 use crate::link::{Medium, Received, RxChecksum};
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, nanos};
@@ -290,7 +290,7 @@ impl Lane {
         // It must be the right checksum of the right octets first, or the receiver would make a good
         // one for the wrong octets.
         if let RxChecksum::Partial(p) = r.offload.checksum {
-            segment::complete(&mut bytes, p);
+            crate::link::offload::complete_checksum(&mut bytes, p);
         }
         let bit = self.rng.below(((l.end - l.transport) * 8) as u32) as usize;
         bytes[l.transport + bit / 8] ^= 1 << (bit % 8);

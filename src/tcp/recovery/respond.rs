@@ -23,6 +23,7 @@ impl Tcb {
         self.count_duplicates(ack);
         self.try_undo(env, ack);
         self.leave_phase(env, ack);
+        self.trail_recovery_point();
         self.detect_loss(env, ack);
         if self.board.lost() > 0 && matches!(self.recovery.phase, Phase::Open | Phase::Disorder | Phase::Cwr)
         {
@@ -132,6 +133,16 @@ impl Tcb {
         self.recovery.phase = Phase::Open;
         if !self.sack_ok {
             self.board.forget_duplicates(u32::MAX);
+        }
+    }
+
+    /// The recovery point follows far behind: left where it was it would lie ahead again after 2 GiB,
+    /// and three duplicate ACKs would mean nothing for the next two.
+    fn trail_recovery_point(&mut self) {
+        if matches!(self.recovery.phase, Phase::Open | Phase::Disorder)
+            && self.snd.una.after(self.recovery.high_seq)
+        {
+            self.recovery.high_seq = self.snd.una - 1;
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Delivery {
     pub retransmitted: bool,
     /// The lowest never-retransmitted record that was delivered after a later one: reordering.
     pub reordered: bool,
+    /// When the segment was sent that the ACK echoes, in milliseconds: it was sent no later.
+    pub echo_ms: Option<u64>,
     high_seq: Seq,
     now: Instant,
     min_rtt: Option<Duration>,
@@ -100,6 +102,7 @@ impl Delivery {
             original_below_high: false,
             retransmitted: false,
             reordered: false,
+            echo_ms: None,
             high_seq,
             now,
             min_rtt,
@@ -111,9 +114,10 @@ impl Delivery {
         self.delivered += s.count;
         if s.has(Mark::EVER_RETRANS) {
             self.retransmitted = true;
-            // The ACK may be for the first copy: a round trip shorter than any seen says so
-            // (RFC 8985 section 6.2 step 2).
-            if self.min_rtt.is_some_and(|min| self.now.since(s.sent_at) < min) {
+            // The ACK may be for the first copy: an echo from before the second says so, or a round trip
+            // shorter than any seen (RFC 8985 section 6.2 step 2).
+            let older = self.echo_ms.is_some_and(|ms| ms < s.sent_at.as_millis());
+            if older || self.min_rtt.is_some_and(|min| self.now.since(s.sent_at) < min) {
                 return;
             }
         } else {

@@ -53,11 +53,12 @@ impl Usage {
         let stat = numbers("/proc/stat", 1);
         let own = numbers("/proc/self/stat", 11);
         let total: u64 = stat.iter().take(8).sum();
-        let idle = stat.get(3).unwrap_or(&0) + stat.get(4).unwrap_or(&0);
-        Self { busy: total - idle, ours: own.iter().take(2).sum(), total }
+        // Interrupts belong to nobody, and most of them here are frames of the run itself.
+        let busy = stat.iter().take(3).sum();
+        Self { busy, ours: own.iter().take(2).sum(), total }
     }
 
-    /// Per cent of all cores that others used since `before`.
+    /// Per cent of all cores that other processes used since `before`.
     pub fn foreign_since(&self, before: &Self) -> f64 {
         let others = (self.busy - before.busy).saturating_sub(self.ours - before.ours);
         100.0 * others as f64 / (self.total - before.total).max(1) as f64

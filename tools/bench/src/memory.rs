@@ -62,8 +62,7 @@ impl Pair {
         }
     }
 
-    /// Passes frames to and fro until both are silent. `reach` false: what the client sends after the
-    /// first step is lost.
+    /// Passes frames to and fro until both are silent. `answers` false: what the server answers is lost.
     fn exchange(&mut self, answers: bool) {
         let Self { client, server, iface, now, to_client, to_server } = self;
         loop {

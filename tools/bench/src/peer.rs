@@ -61,12 +61,14 @@ impl Peer {
             let body = move || {
                 machine::pin(machine::PEER_CPU);
                 while let Ok((stream, _)) = listener.accept() {
-                    open.lock().unwrap_or_else(PoisonError::into_inner)[index] = stream.try_clone().ok();
+                    let shelve = |s| open.lock().unwrap_or_else(PoisonError::into_inner)[index] = s;
+                    shelve(stream.try_clone().ok());
                     if ended.load(Relaxed) {
                         return;
                     }
                     // An end of the connection is how every run ends.
                     let _ = serve(&stream, role, &received);
+                    shelve(None);
                 }
             };
             peer.threads.push(ns.thread("kernel-peer", body)?);

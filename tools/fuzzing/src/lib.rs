@@ -23,6 +23,8 @@ pub use frame::frame;
 pub use operations::operations;
 pub use parsers::parsers;
 
+/// What takes the octets of a fuzzer.
+pub type Target = fn(&[u8]);
+
 /// The targets by their names.
-pub const TARGETS: [(&str, fn(&[u8])); 3] =
-    [("frame", frame), ("operations", operations), ("parsers", parsers)];
+pub const TARGETS: [(&str, Target); 3] = [("frame", frame), ("operations", operations), ("parsers", parsers)];

@@ -335,10 +335,9 @@ impl Stage {
 
     /// A well-formed segment from a peer, which acknowledges everything; then a step.
     pub fn send(&mut self, p: usize, flags: u8, payload: &[u8]) {
-        let ack = if flags & SYN != 0 && self.peers[p].nxt != 0 { flags | ACK } else { flags };
         let options = self.syn_options(flags);
         self.segment(p, |t| {
-            t.flags = ack;
+            t.flags = flags;
             if flags & SYN != 0 {
                 t.options = &options;
             }
@@ -354,7 +353,9 @@ impl Stage {
     fn syn_options(&self, flags: u8) -> Vec<u8> {
         let mut o = vec![2, 4, 5, 180];
         if flags & SYN != 0 && self.setting.look & 4 == 0 {
-            o.extend([8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1]);
+            o.extend([8, 10]);
+            o.extend((self.now.as_millis() as u32).to_be_bytes());
+            o.extend([0, 0, 0, 0, 1, 1]);
         }
         if self.setting.look & 8 == 0 {
             o.extend([4, 2, 1, 1]);

@@ -41,6 +41,9 @@ fn the_stage_has_every_state() {
         stage.play();
         let there: BTreeSet<State> = stage.stack.sockets().iter().map(|s| s.state).collect();
         let missing: Vec<_> = State::ALL.iter().filter(|s| !there.contains(s)).collect();
+        let simultaneous =
+            |s: &wirestack::socket::SocketSummary| s.socket.is_some() && s.state == State::SynReceived;
+        assert!(stage.stack.sockets().iter().any(simultaneous), "look {look}: no simultaneous open");
         // Datagram sockets count as closed.
         assert!(missing.is_empty(), "look {look}: no {missing:?}");
         let queued = stage.stack.sockets().iter().filter(|s| s.recv_queue > 0 && s.socket.is_some()).count();

@@ -63,9 +63,9 @@ pub struct Report {
 }
 
 impl Report {
-    fn take(&mut self, notes: &sysctl::Notes) {
-        self.notes.extend(notes.unsupported.iter().map(|s| format!("not supported: {s}")));
-        self.notes.extend(notes.ignored.iter().map(|s| format!("ignored: `{s}`")));
+    fn take(&mut self, notes: sysctl::Notes) {
+        self.notes.extend(notes.unsupported.into_iter().map(|s| format!("not supported: {s}")));
+        self.notes.extend(notes.ignored.into_iter().map(|s| format!("ignored: `{s}`")));
     }
 }
 
@@ -99,7 +99,7 @@ pub fn run(script: &Script, options: &RunOptions) -> Result<Report, Box<ScriptEr
         program: Program::default(),
         report: Report::default(),
     };
-    runner.report.take(&notes);
+    runner.report.take(notes);
     runner.report.notes.extend(script.settings.ignored.iter().map(|o| format!("ignored: {o}")));
     match runner.play(options.strict) {
         Ok(()) => {
@@ -299,7 +299,7 @@ impl Runner<'_> {
             notes.unsupported.push(format!("a limit once the stack runs: `{}`", command.trim()));
         }
         stack.set_profile(profile);
-        self.report.take(&notes);
+        self.report.take(notes);
     }
 
     fn code(&mut self, pos: Pos, code: &str) -> Result<(), Fault> {

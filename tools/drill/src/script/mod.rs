@@ -1,4 +1,4 @@
-//! Scripts: what one says ([`ast`]), how it is read ([`parse`]), the names it may use
+//! Scripts: what one says ([`ast`]), how it is read (`parse`), the names it may use
 //! ([`constants`]), and how a fault in it is told ([`error`]).
 
 pub mod ast;

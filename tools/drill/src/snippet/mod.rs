@@ -1,6 +1,6 @@
 //! What stands between `%{` and `}%`: assertions on TCP_INFO and a little arithmetic.
 //!
-//! [`parse`] reads the small part of Python that such snippets are made of; [`eval`] runs it, at the
+//! `parse` reads the small part of Python that such snippets are made of; `eval` runs it, at the
 //! moment of the snippet, with its line at hand. What is beyond it is given to python3, all snippets
 //! of the script in one go at its end ([`python`]).
 
