@@ -92,7 +92,7 @@ impl Tcb {
         }
     }
 
-    /// When the segment was sent whose timestamp is echoed, in the milliseconds of [`Instant`].
+    /// When the segment was sent whose timestamp is echoed, in the milliseconds of `Instant`.
     fn echo_time(&self, env: &Env<'_>, echo: Option<u32>) -> Option<u64> {
         let ago = self.ts_now(env.now).wrapping_sub(echo.filter(|&e| e != 0)?);
         env.now.as_millis().checked_sub(u64::from(ago)).filter(|_| ago < 1 << 31)

@@ -2,7 +2,7 @@
 //!
 //! Time passes only by calls: `gettimeofday` by a microsecond, `usleep` by what it sleeps,
 //! `netdev_receive` up to the next packet. Before time passes, every thread that sleeps in a call has
-//! looked at what changed ([`Engine::quiesce`]): else a packet that wakes a sleeping writer would race
+//! looked at what changed (`quiesce`): else a packet that wakes a sleeping writer would race
 //! with the clock.
 //!
 //! A thread that sleeps really does (condition variable, futex): packetdrill waits to see it asleep.
