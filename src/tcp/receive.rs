@@ -275,7 +275,7 @@ impl Tcb {
             // The window counts octets, the buffer memory: small segments may fill it many times over.
             self.rcv.queue.compact();
         }
-        if self.rcv.queue.len() >= self.settings.recv_lowat {
+        if self.is_worth_reading() {
             self.signals |= Signals::READABLE;
         }
     }

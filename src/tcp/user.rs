@@ -190,7 +190,7 @@ impl Tcb {
         if self.state != State::SynSent && self.state != State::SynReceived {
             let waiting = self.rcv.queue.len();
             let only_oob = waiting == 1 && self.distance_to_mark() == Some(0) && !self.settings.oob_inline;
-            if waiting >= self.settings.recv_lowat.max(1) && !only_oob {
+            if self.is_worth_reading() && !only_oob {
                 r |= Readiness::IN;
             }
             if self.snd.fin || self.state == State::Closed || self.is_writable() {
@@ -204,6 +204,16 @@ impl Tcb {
             r |= Readiness::ERR | Readiness::IN | Readiness::OUT;
         }
         r
+    }
+
+    /// SO_RCVLOWAT is reached, or as much is here as can be: a reader that waited for more than the window
+    /// or the buffer has room for would wait for ever (Linux: tcp_epollin_ready).
+    pub(crate) fn is_worth_reading(&self) -> bool {
+        let waiting = self.rcv.queue.len();
+        let full = || {
+            self.recv_window() <= u32::from(self.rcv.seg_size) || self.recv_memory() >= self.settings.rcvbuf
+        };
+        waiting > 0 && (waiting >= self.settings.recv_lowat || full())
     }
 
     /// A third of the buffer is free, and little enough is unsent (Linux: sk_stream_is_writeable).

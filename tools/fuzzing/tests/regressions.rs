@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use wirestack::Instant;
-use wirestack::socket::MsgFlags;
+use wirestack::socket::{MsgFlags, Readiness, SocketOption};
 use wirestack::tcp::State;
 use wirestack_fuzzing::packet::{ACK, FIN, SYN};
 use wirestack_fuzzing::stage::{Setting, Stage};
@@ -107,4 +107,23 @@ fn the_urgent_pointer_of_a_retransmitted_super_segment_stood_in_each_of_its_segm
         stage.step();
     }
     assert!(stage.stack.stats().count.tcp_retrans_segs >= before + 2);
+}
+
+#[test]
+fn a_reader_with_a_low_water_mark_above_the_receive_buffer_was_never_woken() {
+    let mut stage = stage(0);
+    let socket = *stage.sockets.last().unwrap();
+    for option in [SocketOption::RecvBuffer(1), SocketOption::RecvLowAt(1 << 20)] {
+        stage.stack.set_option(stage.now, socket, option).unwrap();
+    }
+    stage.send(0, ACK, &[1; 500]);
+    assert!(!stage.stack.readiness(socket).unwrap().contains(Readiness::IN), "the window is open still");
+    for _ in 0..200 {
+        if stage.peers[0].window == 0 {
+            break;
+        }
+        stage.send(0, ACK, &[1; 500]);
+    }
+    assert_eq!(stage.peers[0].window, 0);
+    assert!(stage.stack.readiness(socket).unwrap().contains(Readiness::IN));
 }
